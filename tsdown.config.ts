@@ -1,0 +1,10 @@
+import { defineConfig } from "tsdown"
+
+export default defineConfig({
+  entry: ["src/index.ts"],
+  format: ["esm", "cjs"],
+  platform: "node",
+  target: "node20",
+  dts: { sourcemap: true },
+  sourcemap: true,
+})
