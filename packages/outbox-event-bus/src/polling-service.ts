@@ -1,0 +1,156 @@
+// The poll loop of an outbox: when to poll, how long to pause, how to stop. What a poll does is the outbox's business.
+
+import { reportError } from "./error-reporting.ts"
+import { MaintenanceError, OperationalError, OutboxError } from "./errors.ts"
+import type { BusEvent } from "./event.ts"
+import { checkMilliseconds } from "./number-option.ts"
+import type { ErrorHandler } from "./outbox.ts"
+import { PollingRun } from "./polling-run.ts"
+
+type Handler = (event: BusEvent) => Promise<void>
+
+/** The options of {@link PollingService}. */
+export interface PollingServiceConfig {
+  /** The pause between the end of a poll and the next, in milliseconds, from 0. */
+  pollIntervalMs: number
+  /** The first delay after a failure, in milliseconds, from 0; it doubles with each further one. */
+  baseBackoffMs: number
+  /**
+   * The longest delay after a failed poll, in milliseconds, from 0.
+   * @defaultValue 30000
+   */
+  maxErrorBackoffMs?: number
+  /** Fetches what is due and calls the handler with each event; resolves when they have been handled. */
+  processBatch: (handler: Handler) => Promise<void>
+  /** Upkeep before each batch, such as the recovery of abandoned events. Its failure does not keep the batch from being processed. */
+  performMaintenance?: () => Promise<void>
+}
+
+/**
+ * Polls, one poll after another, until it is stopped.
+ *
+ * @example
+ * ```ts
+ * const polling = new PollingService({
+ *   pollIntervalMs: 1000,
+ *   baseBackoffMs: 1000,
+ *   performMaintenance: () => recoverAbandoned(),
+ *   processBatch: async (handler) => {
+ *     for (const event of await fetchDue()) await handler(event)
+ *   },
+ * })
+ * polling.start(handler, onError)
+ * await polling.stop()
+ * ```
+ */
+export class PollingService {
+  /** Is told about failures of polls. Set by `start`, and free for the outbox's own reports. */
+  onError: ErrorHandler | undefined
+
+  readonly #config: PollingServiceConfig
+  readonly #maxErrorBackoffMs: number
+  /** The latest run, until it has ended. */
+  #run: PollingRun | undefined
+
+  /**
+   * @param config - the times, and what a poll does
+   * @throws {@link ConfigurationError} for a time that is not allowed; it names the option, the value and what is allowed
+   */
+  constructor(config: PollingServiceConfig) {
+    checkMilliseconds("pollIntervalMs", config.pollIntervalMs)
+    checkMilliseconds("baseBackoffMs", config.baseBackoffMs)
+    this.#maxErrorBackoffMs = checkMilliseconds("maxErrorBackoffMs", config.maxErrorBackoffMs ?? 30_000)
+    this.#config = config
+  }
+
+  /**
+   * Polls at once, and then `pollIntervalMs` after each poll has ended. Does nothing while it is started. After a `stop`
+   * that has not resolved yet, the first poll follows the end of the poll under way.
+   *
+   * @param handler - handed to `processBatch`
+   * @param onError - is told about failures; it may throw
+   */
+  start(handler: Handler, onError: ErrorHandler): void {
+    if (this.#run && !this.#run.stopped) return
+    this.onError = onError
+    const previous = this.#run
+    const run = new PollingRun()
+    this.#run = run
+    void this.#poll(run, handler, previous)
+  }
+
+  /**
+   * Polls no more. Resolves when the poll under way has ended, at once if none is; never rejects. Must not be awaited by a
+   * handler, for which the poll waits.
+   */
+  async stop(): Promise<void> {
+    this.#run?.stop()
+    await this.#run?.ended
+  }
+
+  /**
+   * Polls now instead of after the pause. During a poll, another one follows it immediately; calls meanwhile count as one.
+   * The delay after a failure is not shortened, and a service that is not started stays so.
+   *
+   * The poll runs in the async context of `start`, not of the caller: a transaction that the caller holds in an
+   * `AsyncLocalStorage` does not reach the handlers.
+   */
+  wake(): void {
+    this.#run?.wake()
+  }
+
+  /**
+   * The delay after the n-th failure in a row: `baseBackoffMs · 2^(n-1)`, give or take up to 10 % at random so that workers
+   * which failed together do not come back together.
+   *
+   * @param attempt - n, from 1
+   * @returns whole milliseconds; not limited by `maxErrorBackoffMs`
+   */
+  calculateBackoff(attempt: number): number {
+    const jitter = 0.9 + Math.random() * 0.2
+    return Math.floor(this.#config.baseBackoffMs * 2 ** (attempt - 1) * jitter)
+  }
+
+  /** The loop. It is never entered from `wake`, which only ends its pause: so it stays in the async context of `start`. */
+  async #poll(run: PollingRun, handler: Handler, previous: PollingRun | undefined): Promise<void> {
+    if (previous) await previous.ended
+    let failedPolls = 0
+    while (!run.stopped) {
+      run.beginPoll()
+      if (await this.#pollOnce(handler)) {
+        failedPolls = 0
+        await run.pause(this.#config.pollIntervalMs, { wakeable: true })
+      } else {
+        failedPolls += 1
+        const backoffMs = Math.min(this.calculateBackoff(failedPolls), this.#maxErrorBackoffMs)
+        await run.pause(backoffMs, { wakeable: false })
+      }
+    }
+    if (this.#run === run) this.#run = undefined
+    run.end()
+  }
+
+  /**
+   * Maintenance and batch. Tells whether the poll succeeded: failed maintenance is reported but does not count, since
+   * backing off would hold up the events, which can still be delivered.
+   */
+  async #pollOnce(handler: Handler): Promise<boolean> {
+    const { performMaintenance, processBatch } = this.#config
+    if (performMaintenance) {
+      try {
+        await performMaintenance()
+      } catch (error) {
+        reportError(this.onError, new MaintenanceError(error))
+      }
+    }
+    try {
+      await processBatch(handler)
+      return true
+    } catch (cause) {
+      const error =
+        cause instanceof OutboxError ? cause : new OperationalError("Polling cycle failed", { cause })
+      reportError(this.onError, error)
+      return false
+    }
+  }
+}
