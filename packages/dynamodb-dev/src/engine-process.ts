@@ -1,7 +1,7 @@
 // Owns an engine that is a process on this machine: its port, its watchdog, whether it is ready, and its end.
 import { type ChildProcess, fork } from "node:child_process"
-import type { EventEmitter } from "node:events"
-import { Socket } from "node:net"
+import { type EventEmitter, once } from "node:events"
+import { createServer, Socket } from "node:net"
 import { fileURLToPath } from "node:url"
 import getPort from "get-port"
 import type { EngineStartOptions, RunningDynamoDB } from "./engine.ts"
@@ -34,8 +34,10 @@ export interface EngineCommand {
   portTaken: RegExp
 }
 
-/** The port is another's. */
-class PortTakenError extends Error {}
+/** The port can't be had: it is another's, or not ours to open. */
+export class PortTakenError extends Error {
+  override readonly name = "PortTakenError"
+}
 
 /** Starts the engine, on another port if the first is taken meanwhile, and waits until it answers. */
 export async function startEngineProcess(
@@ -56,8 +58,18 @@ export async function startEngineProcess(
   }
 }
 
+/** A second DynamoDB could bind another address of the same port on some systems, and clients would reach either. */
 async function requireFree(port: number): Promise<void> {
-  if ((await getPort({ port })) !== port) throw new PortTakenError(`port ${port} is taken`)
+  const server = createServer()
+  try {
+    server.listen({ port, host: "127.0.0.1", exclusive: true })
+    await once(server, "listening")
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    throw new PortTakenError(code === "EADDRINUSE" ? `port ${port} is taken` : `port ${port}: ${message}`)
+  } finally {
+    server.close()
+  }
 }
 
 async function launch(command: EngineCommand, port: number, timeoutMs: number): Promise<RunningDynamoDB> {
@@ -75,6 +87,7 @@ async function launch(command: EngineCommand, port: number, timeoutMs: number): 
     engine: command.engine,
     endpoint,
     ...(pid === undefined ? {} : { pid }),
+    ended: engine.gone,
     stop: () => engine.stop(),
   }
 }
@@ -82,10 +95,10 @@ async function launch(command: EngineCommand, port: number, timeoutMs: number): 
 /** The engine and the watchdog between it and us. */
 class EngineProcess {
   pid: number | undefined
+  readonly gone: Promise<void>
   readonly #command: EngineCommand
   readonly #port: number
   readonly #watchdog: ChildProcess
-  readonly #gone: Promise<void>
   #hasGone = false
   #output = ""
 
@@ -101,7 +114,7 @@ class EngineProcess {
       detached: true,
     })
     // Not the event "close": Node doesn't emit it when it is this side that disconnects.
-    this.#gone = Promise.race([
+    this.gone = Promise.race([
       Promise.all([emitted(this.#watchdog, "exit"), ...this.#outputs().map((out) => emitted(out, "close"))]),
       emitted(this.#watchdog, "error"),
     ]).then(() => {
@@ -136,7 +149,7 @@ class EngineProcess {
     this.#holdEventLoop(true)
     // The same way as when this process is killed: there is one way to end an engine, and every stop() tests it.
     if (this.#watchdog.connected) this.#watchdog.disconnect()
-    await this.#gone
+    await this.gone
   }
 
   /** Node makes them sockets; they are missing when it had no file descriptors left for them. */

@@ -22,6 +22,8 @@ export interface RunningDynamoDB {
   readonly endpoint: string
   /** The engine's own process, where it is a process on this machine. */
   readonly pid?: number
+  /** Resolves when that process has ended, for whatever reason. */
+  readonly ended?: Promise<void>
   /** Ends the engine and resolves when its process is gone. May be called again. Leaves a `DYNAMODB_ENDPOINT` alone. */
   stop(): Promise<void>
 }

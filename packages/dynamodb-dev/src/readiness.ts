@@ -9,14 +9,14 @@ const ASK_EVERY_MS = 10
 /** How long one question may wait for its answer: a port may accept a connection long before anyone answers on it. */
 const ONE_ANSWER_WITHIN_MS = 2_000
 
-/** Asks for one table name. Resolves with the error when there is no answer, with nothing when there is. */
-async function ask(client: DynamoDBClient): Promise<Error | undefined> {
+/** Asks for one table name. Resolves with the error when the answer is no success. */
+async function ask(client: DynamoDBClient, withinMs: number): Promise<"success" | "none" | Error> {
+  const abortSignal = AbortSignal.timeout(withinMs)
   try {
-    await client.send(new ListTablesCommand({ Limit: 1 }), {
-      abortSignal: AbortSignal.timeout(ONE_ANSWER_WITHIN_MS),
-    })
-    return undefined
+    await client.send(new ListTablesCommand({ Limit: 1 }), { abortSignal })
+    return "success"
   } catch (error) {
+    if (abortSignal.aborted) return "none"
     return error instanceof Error ? error : new Error(String(error))
   }
 }
@@ -41,8 +41,11 @@ export async function untilAnswering(endpoint: string, options: UntilAnsweringOp
   try {
     for (;;) {
       if (options.mayAsk?.() ?? true) {
-        problem = await ask(client)
-        if (problem === undefined) return
+        const left = Math.max(1, Math.ceil(deadline - performance.now()))
+        const answer = await ask(client, Math.min(left, ONE_ANSWER_WITHIN_MS))
+        if (answer === "success") return
+        // A question that went unanswered says less than an earlier answer did.
+        if (answer !== "none") problem = answer
       }
       if (performance.now() > deadline) break
       await delay(ASK_EVERY_MS)

@@ -10,6 +10,7 @@ import {
   enginesBehind,
   parseEngineName,
 } from "./engine-names.ts"
+import { PortTakenError } from "./engine-process.ts"
 import { existingEndpoint } from "./existing-endpoint.ts"
 
 /** Options of {@link startDynamoDB}. */
@@ -88,7 +89,8 @@ function candidates(options: StartDynamoDBOptions, env: NodeJS.ProcessEnv): read
  * Starts a DynamoDB and resolves when it answers. It ends with `stop()`, and with this process however that ends; a
  * forgotten `stop()` doesn't keep the process running.
  *
- * @throws {@link DynamoDBUnavailableError} when no engine of those asked for could be started.
+ * @throws {@link DynamoDBUnavailableError} when no engine of those asked for could be started; PortTakenError when `port` is
+ * not free.
  */
 export async function startDynamoDB(options: StartDynamoDBOptions = {}): Promise<RunningDynamoDB> {
   const { port, readyTimeoutMs = 30_000, env = process.env } = options
@@ -111,6 +113,8 @@ export async function startDynamoDB(options: StartDynamoDBOptions = {}): Promise
     try {
       return await engine.start({ port, readyTimeoutMs })
     } catch (error) {
+      // Another engine couldn't have that port either.
+      if (port !== undefined && error instanceof PortTakenError) throw error
       cause = error
       failures.push({ engine: name, reason: (error as Error).message })
     }

@@ -1,0 +1,28 @@
+// Owns what tests need to know about processes: whether one is there, and which one started it.
+import { execFileSync } from "node:child_process"
+import { vi } from "vitest"
+
+/** Whether a process with this id runs. One that has ended and is only remembered by its parent doesn't count. */
+export function isRunning(pid: number): boolean {
+  try {
+    const state = execFileSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" }).trim()
+    return state !== "" && !state.startsWith("Z")
+  } catch {
+    return false
+  }
+}
+
+/** Waits until a process is gone. */
+export async function untilGone(pid: number): Promise<void> {
+  await vi.waitFor(
+    () => {
+      if (isRunning(pid)) throw new Error(`process ${pid} still runs`)
+    },
+    { timeout: 5_000, interval: 20 },
+  )
+}
+
+/** The process that started this one. */
+export function parentOf(pid: number): number {
+  return Number(execFileSync("ps", ["-o", "ppid=", "-p", String(pid)], { encoding: "utf8" }))
+}
