@@ -33,7 +33,7 @@ function run(args: string[], [file = "", ...before] = ALONE) {
   return { child: started, output, closed: once(started, "close") }
 }
 
-describe.concurrent("npm run dynamodb", () => {
+describe.concurrent("npm run dynamodb", { timeout: 30_000 }, () => {
   it("starts a DynamoDB, says how to use it, and ends cleanly at Ctrl-C", async () => {
     const { child, output, closed } = run(["--engine", "dynoxide"])
     while (!output.stdout.includes("Ctrl-C ends it")) await once(child.stdout, "data")

@@ -27,7 +27,7 @@ describe("DynamoDB Local by Java", () => {
     })
   })
 
-  it.skipIf(!here.available)("starts, answers and ends", async () => {
+  it.skipIf(!here.available)("starts, answers and ends", { timeout: 30_000 }, async () => {
     const running = await dynamodbLocalJava().start({ port: undefined, readyTimeoutMs: 30_000 })
     const client = clientFor(running.endpoint)
     expect((await client.send(new ListTablesCommand({}))).TableNames).toEqual([])

@@ -36,7 +36,7 @@ afterEach(async () => {
   running = undefined
 })
 
-describe("startEngineProcess", () => {
+describe("startEngineProcess", { timeout: 30_000 }, () => {
   it("resolves with an engine that answers, and stop() ends its process", async () => {
     running = await startEngineProcess(engineThat(SERVE), { port: undefined, readyTimeoutMs: 10_000 })
     const pid = running.pid ?? 0

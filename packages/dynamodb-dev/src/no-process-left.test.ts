@@ -39,7 +39,7 @@ async function startInParent(engine: EngineName, ending: "wait" | "crash" | "for
 const java = await engineAvailability("dynamodb-local-java")
 
 // At the same time: most of the time goes by while the parents and Java load.
-describe.concurrent("an engine ends with the process that started it", () => {
+describe.concurrent("an engine ends with the process that started it", { timeout: 30_000 }, () => {
   it.for([
     { engine: "dynoxide", can: true },
     { engine: "dynamodb-local-java", can: java.available },
