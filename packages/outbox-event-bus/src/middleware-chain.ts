@@ -1,36 +1,10 @@
 // Runs middleware as an onion around a core, and holds each of them to its duty: call next() exactly once, or throw.
 
+import { DownstreamPromise } from "./downstream-promise.ts"
 import { ConfigurationError } from "./errors.ts"
 import type { Next } from "./middleware.ts"
 
 const CALLED_TWICE = "next() called multiple times"
-
-/**
- * What next() returns. It knows whether anybody looked at its rejection: only then can a middleware that returns normally
- * have meant to swallow it. A subclass, because `await` asks a plain promise for nothing that could be noticed.
- */
-class DownstreamPromise<T> extends Promise<T> {
-  static override get [Symbol.species]() {
-    return Promise
-  }
-
-  rejectionObserved = false
-
-  constructor(executor: (resolve: (outcome: Promise<T>) => void) => void) {
-    super(executor)
-    // A middleware that does not await next() must not end the process: the chain itself sees to the failure.
-    super.then(undefined, () => {})
-  }
-
-  // biome-ignore lint/suspicious/noThenProperty: overriding then is how observation is noticed
-  override then<A = T, B = never>(
-    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
-    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
-  ): Promise<A | B> {
-    if (onRejected) this.rejectionObserved = true
-    return super.then(onFulfilled, onRejected)
-  }
-}
 
 /**
  * Runs `middlewares`, the first one outermost, around `core`. Resolves when all of it has ended.
@@ -53,7 +27,7 @@ export async function runMiddleware<C>(
     if (!middleware) return core()
 
     const notCalled = () => new ConfigurationError(`Middleware at index ${index} must call next()`, { index })
-    const fail = (error: Error) => new DownstreamPromise<void>((resolve) => resolve(Promise.reject(error)))
+    const fail = (error: Error) => new DownstreamPromise<void>(Promise.reject(error))
     let inner: Promise<void> | undefined
     let promise: DownstreamPromise<void> | undefined
     let innerEnded = false
@@ -72,7 +46,7 @@ export async function runMiddleware<C>(
       }
       outcome.then(markEnded, markEnded)
       inner = outcome
-      promise = new DownstreamPromise<void>((resolve) => resolve(outcome))
+      promise = new DownstreamPromise(outcome)
       return promise
     }
 

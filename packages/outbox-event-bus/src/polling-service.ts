@@ -135,16 +135,14 @@ export class PollingService {
    * backing off would hold up the events, which can still be delivered.
    */
   async #pollOnce(handler: Handler): Promise<boolean> {
-    const { performMaintenance, processBatch } = this.#config
-    if (performMaintenance) {
-      try {
-        await performMaintenance()
-      } catch (error) {
-        reportError(this.onError, new MaintenanceError(error))
-      }
+    try {
+      // Without maintenance nothing is awaited: `start` calls processBatch before it returns.
+      if (this.#config.performMaintenance) await this.#config.performMaintenance()
+    } catch (error) {
+      reportError(this.onError, new MaintenanceError(error))
     }
     try {
-      await processBatch(handler)
+      await this.#config.processBatch(handler)
       return true
     } catch (cause) {
       const error =
