@@ -99,9 +99,9 @@ export class InMemoryOutbox implements IOutbox<unknown> {
   }
 
   /**
-   * Delivers what is queued, failed attempts and their retries included, and resolves when each of these events is handled
-   * or a dead letter. What handlers publish meanwhile stays queued for the next `start`, so a handler that publishes
-   * whenever it runs can't keep the outbox from stopping.
+   * Ends the round under way and then delivers what is queued, retries included; resolves when each of these events is
+   * handled or a dead letter. What is published during that last part stays queued for the next `start`, so a handler that
+   * publishes whenever it runs can't keep the outbox from stopping.
    */
   async stop(): Promise<void> {
     const mustDrain = this.#started

@@ -74,10 +74,12 @@ export class OutboxEventBus<TTransaction = unknown> implements IOutboxEventBus<T
     await this.emitMany([event], transaction)
   }
 
+  async emitMany(events: readonly BusEventInput[], transaction?: TTransaction): Promise<void>
   async emitMany<T extends string, P>(
     events: readonly BusEventInput<T, P>[],
     transaction?: TTransaction,
-  ): Promise<void> {
+  ): Promise<void>
+  async emitMany(events: readonly BusEventInput[], transaction?: TTransaction): Promise<void> {
     const complete = events.map(completeEvent)
     const kept = await mapConcurrently(complete, this.#middlewareConcurrency, (event) =>
       this.#passEmitMiddleware(event, transaction),

@@ -93,11 +93,11 @@ describe("start", () => {
     ["maxErrorBackoffMs", 2 ** 31],
     ["pollIntervalMs", "10"],
   ])("refuses %s = %o by name, value and what is allowed", (option, value) => {
-    const error = expect(() => create({ [option]: value }))
-    error.toThrow(ConfigurationError)
-    error.toThrow(option)
-    error.toThrow(String(value))
-    error.toThrow("Allowed: milliseconds from 0 to 2147483647")
+    const attempt = () => create({ [option]: value })
+    expect(attempt).toThrow(ConfigurationError)
+    expect(attempt).toThrow(option)
+    expect(attempt).toThrow(String(value))
+    expect(attempt).toThrow("Allowed: milliseconds from 0 to 2147483647")
   })
 })
 

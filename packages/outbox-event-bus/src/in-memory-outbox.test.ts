@@ -1,0 +1,287 @@
+import { AsyncLocalStorage } from "node:async_hooks"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { type Deferred, deferred } from "./deferred.fixture.ts"
+import { ConfigurationError, HandlerError, MaxRetriesExceededError, type OutboxError } from "./errors.ts"
+import type { BusEvent } from "./event.ts"
+import { InMemoryOutbox } from "./in-memory-outbox.ts"
+import { anEvent } from "./manual-outbox.fixture.ts"
+
+const handler = vi.fn<(event: BusEvent) => Promise<void>>()
+const onError = vi.fn<(error: OutboxError) => void>()
+let outbox: InMemoryOutbox
+
+const named = (...ids: string[]) => ids.map((id) => anEvent({ id }))
+const handled = () => handler.mock.calls.map(([event]) => event.id)
+const advance = (ms: number) => vi.advanceTimersByTimeAsync(ms)
+const failWith = (...messages: string[]) => {
+  for (const message of messages) handler.mockRejectedValueOnce(new Error(message))
+}
+
+beforeEach(() => {
+  vi.useFakeTimers()
+  handler.mockReset().mockResolvedValue(undefined)
+  onError.mockReset()
+  outbox = new InMemoryOutbox()
+})
+afterEach(async () => {
+  await outbox.stop()
+  expect(vi.getTimerCount()).toBe(0)
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+it.each([-1, 0.5, "3"])("refuses maxRetries = %o", (maxRetries) => {
+  const attempt = () => new InMemoryOutbox({ maxRetries: maxRetries as number })
+  expect(attempt).toThrow(ConfigurationError)
+  expect(attempt).toThrow("maxRetries")
+  expect(attempt).toThrow("Allowed: an integer of at least 0")
+})
+
+describe("delivery", () => {
+  it("is in the order published, within 10 ms", async () => {
+    outbox.start(handler, onError)
+    await outbox.publish(named("a", "b"))
+    await outbox.publish(named("c"))
+    await advance(10)
+    expect(handled()).toEqual(["a", "b", "c"])
+    await advance(1000)
+    expect(handler).toHaveBeenCalledTimes(3)
+    expect(onError).not.toHaveBeenCalled()
+  })
+
+  it("runs one handler at a time", async () => {
+    const work = deferred()
+    handler.mockReturnValueOnce(work.promise)
+    await outbox.publish(named("a", "b"))
+    outbox.start(handler, onError)
+    await advance(1000)
+    expect(handled()).toEqual(["a"])
+    work.resolve()
+    await advance(0)
+    expect(handled()).toEqual(["a", "b"])
+  })
+
+  it("gives the event as it was when published", async () => {
+    const event = anEvent({ payload: "old" })
+    await outbox.publish([event], "a transaction, which is ignored")
+    event.payload = "new"
+    outbox.start(handler, onError)
+    await advance(0)
+    expect(handler).toHaveBeenCalledExactlyOnceWith(anEvent({ payload: "old" }))
+  })
+
+  it("waits for start when the outbox is stopped", async () => {
+    outbox.start(handler, onError)
+    await outbox.stop()
+    await outbox.publish(named("a"))
+    await advance(1000)
+    expect(handler).not.toHaveBeenCalled()
+    outbox.start(handler, onError)
+    await advance(0)
+    expect(handled()).toEqual(["a"])
+  })
+
+  it("is not affected by a second start", async () => {
+    const second = vi.fn()
+    outbox.start(handler, onError)
+    outbox.start(second, vi.fn())
+    await outbox.publish(named("a"))
+    await outbox.stop()
+    expect(handled()).toEqual(["a"])
+    expect(second).not.toHaveBeenCalled()
+  })
+
+  it("keeps a publisher's async context away from handlers", async () => {
+    const transaction = new AsyncLocalStorage<string>()
+    const seen: unknown[] = []
+    outbox.start(async () => void seen.push(transaction.getStore()), onError)
+    await transaction.run("tx", () => outbox.publish(named("a")))
+    await advance(10)
+    expect(seen).toEqual([undefined])
+  })
+})
+
+describe("a failed attempt", () => {
+  it("is reported and repeated in the next round, behind the others", async () => {
+    failWith("no stock")
+    await outbox.publish(named("a", "b"))
+    outbox.start(handler, onError)
+    await advance(0)
+    expect(handled()).toEqual(["a", "b"])
+    expect(onError).toHaveBeenCalledOnce()
+    expect(onError.mock.calls[0]?.[0]).toBeInstanceOf(HandlerError)
+    expect(onError.mock.calls[0]?.[0]).toMatchObject({
+      event: anEvent({ id: "a" }),
+      cause: new Error("no stock"),
+    })
+    await advance(10)
+    expect(handled()).toEqual(["a", "b", "a"])
+    expect(await outbox.getFailedEvents()).toEqual([])
+  })
+
+  it.each([
+    [undefined, 4],
+    [0, 1],
+    [1, 2],
+  ])(
+    "with maxRetries %o leads to the dead letters after %i attempts, with the last error",
+    async (maxRetries, attempts) => {
+      outbox = new InMemoryOutbox(maxRetries === undefined ? undefined : { maxRetries })
+      failWith(...Array.from({ length: attempts }, (_, index) => `failure ${index + 1}`))
+      await outbox.publish(named("a"))
+      outbox.start(handler, onError)
+      await advance(1000)
+      expect(handler).toHaveBeenCalledTimes(attempts)
+      const errors = onError.mock.calls.map(([error]) => error)
+      expect(errors).toHaveLength(attempts)
+      for (const error of errors.slice(0, -1)) expect(error).toBeInstanceOf(HandlerError)
+      const letter = {
+        ...anEvent({ id: "a" }),
+        error: `failure ${attempts}`,
+        retryCount: attempts,
+        lastAttemptAt: expect.any(Date),
+      }
+      expect(errors.at(-1)).toBeInstanceOf(MaxRetriesExceededError)
+      expect(errors.at(-1)).toMatchObject({
+        event: letter,
+        message: `Max retries exceeded (${attempts}). Event moved to DLQ.`,
+      })
+      expect(await outbox.getFailedEvents()).toEqual([letter])
+    },
+  )
+
+  it("counts the same when the handler throws synchronously", async () => {
+    handler.mockImplementationOnce(() => {
+      throw new Error("no stock")
+    })
+    await outbox.publish(named("a"))
+    outbox.start(handler, onError)
+    await advance(10)
+    expect(handled()).toEqual(["a", "a"])
+  })
+
+  it("is not lost by an error handler that throws", async () => {
+    const emitWarning = vi.spyOn(process, "emitWarning").mockImplementation(() => {})
+    onError.mockImplementation(() => {
+      throw new Error("logger down")
+    })
+    handler.mockRejectedValue(new Error("no stock"))
+    await outbox.publish(named("a"))
+    outbox.start(handler, onError)
+    await advance(1000)
+    expect(await outbox.getFailedEvents()).toMatchObject([{ id: "a", error: "no stock", retryCount: 4 }])
+    expect(emitWarning).toHaveBeenCalledTimes(4)
+  })
+})
+
+describe("dead letters", () => {
+  const at = (id: string, time: number) =>
+    anEvent({ id, occurredAt: new Date(time), metadata: { tenant: "t" } })
+
+  beforeEach(async () => {
+    outbox = new InMemoryOutbox({ maxRetries: 0 })
+    failWith("1", "2", "3")
+    await outbox.publish([at("old", 1), at("new", 3), at("middle", 2)])
+    outbox.start(handler, onError)
+    await advance(0)
+    handler.mockClear()
+  })
+
+  it("are listed newest occurrence first, as copies", async () => {
+    const letters = await outbox.getFailedEvents()
+    expect(letters.map(({ id }) => id)).toEqual(["new", "middle", "old"])
+    for (const letter of letters) letter.id = "changed"
+    expect((await outbox.getFailedEvents()).map(({ id }) => id)).toEqual(["new", "middle", "old"])
+  })
+
+  it("are queued again by id, as they were published; other ids are ignored", async () => {
+    await outbox.retryEvents(["middle", "unknown"])
+    expect((await outbox.getFailedEvents()).map(({ id }) => id)).toEqual(["new", "old"])
+    await advance(1000)
+    expect(handler).toHaveBeenCalledExactlyOnceWith(at("middle", 2))
+  })
+
+  it("have all their attempts again", async () => {
+    await outbox.stop()
+    outbox = new InMemoryOutbox({ maxRetries: 1 })
+    handler.mockRejectedValue(new Error("no stock"))
+    await outbox.publish(named("a"))
+    outbox.start(handler, onError)
+    await advance(100)
+    await outbox.retryEvents(["a"])
+    await advance(100)
+    expect(handler).toHaveBeenCalledTimes(4)
+    expect(await outbox.getFailedEvents()).toMatchObject([{ id: "a", retryCount: 2 }])
+  })
+})
+
+describe("stop", () => {
+  it("resolves before start, without delivering", async () => {
+    await outbox.publish(named("a"))
+    await outbox.stop()
+    expect(handler).not.toHaveBeenCalled()
+  })
+
+  it("waits for the handler that runs and delivers what is queued", async () => {
+    const work = deferred()
+    handler.mockReturnValueOnce(work.promise)
+    await outbox.publish(named("a"))
+    outbox.start(handler, onError)
+    await outbox.publish(named("b"))
+    const stopped = vi.fn()
+    const stop = outbox.stop().then(stopped)
+    await advance(1000)
+    expect(stopped).not.toHaveBeenCalled()
+    work.resolve()
+    await stop
+    expect(handled()).toEqual(["a", "b"])
+  })
+
+  it("ends with a handler that always fails: the events are dead letters then", async () => {
+    handler.mockRejectedValue(new Error("no stock"))
+    outbox.start(handler, onError)
+    await outbox.publish(named("a", "b"))
+    await outbox.stop()
+    expect(handler).toHaveBeenCalledTimes(8)
+    expect(await outbox.getFailedEvents()).toHaveLength(2)
+  })
+
+  it("ends with a handler that always publishes, and keeps what it published for the next start", async () => {
+    handler.mockImplementation(async ({ id }) => outbox.publish(named(`${id}+`)))
+    outbox.start(handler, onError)
+    await outbox.publish(named("a"))
+    await outbox.stop()
+    await outbox.stop()
+    expect(handled()).toEqual(["a", "a+"]) // one in the round under way, one in the drain
+    handler.mockReset().mockResolvedValue(undefined)
+    outbox.start(handler, onError)
+    await advance(0)
+    expect(handled()).toEqual(["a++"])
+  })
+
+  it("and a start that does not wait for it never run two handlers at once", async () => {
+    const running: Deferred[] = []
+    handler.mockImplementation(() => {
+      const work = deferred()
+      running.push(work)
+      return work.promise
+    })
+    outbox.start(handler, onError)
+    await advance(0)
+    await outbox.publish(named("drained", "drained too"))
+    const stop = outbox.stop()
+    await advance(0)
+    outbox.start(handler, onError)
+    await outbox.publish(named("of the next start"))
+    await advance(1000)
+    expect(handled()).toEqual(["drained"])
+    running[0]?.resolve()
+    await advance(0)
+    expect(handled()).toEqual(["drained", "drained too"])
+    running[1]?.resolve()
+    await stop
+    await advance(0)
+    expect(handled()).toEqual(["drained", "drained too", "of the next start"])
+    running[2]?.resolve()
+  })
+})
