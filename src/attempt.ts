@@ -1,0 +1,65 @@
+/** What a failed attempt makes of an event: another try after a backoff, or a dead letter. */
+import { type BusEvent, EventStatus, formatErrorMessage } from "outbox-event-bus"
+import { MAX_DELAY_MS } from "./config.ts"
+import { type Item, toFailedEvent } from "./event-item.ts"
+import type { FailedAttempt } from "./transitions.ts"
+
+/** The error of an attempt whose lease ended. It marks events that may have taken their worker down. */
+export const PROCESSING_TIMEOUT = "Processing timeout"
+
+/** Longer messages are cut: the item has little room left when the payload is large. */
+const MAX_ERROR_BYTES = 1500
+
+/** An attempt that failed, before it is decided what becomes of the event. */
+export interface Failure {
+  error: unknown
+  /** Attempts before this one. */
+  retryCount: number
+  /** When the event was due: the next due time is a later one, so that the index row is another. */
+  dueAt: number
+  occurredAt: BusEvent["occurredAt"]
+}
+
+/**
+ * @param maxRetries - Attempts after which an event is a dead letter.
+ * @param calculateBackoff - Milliseconds to wait after the n-th attempt.
+ */
+export function failedAttempt(
+  { error, retryCount, dueAt, occurredAt }: Failure,
+  maxRetries: number,
+  calculateBackoff: (attempt: number) => number,
+  now: number,
+): FailedAttempt {
+  const attempts = retryCount + 1
+  if (attempts >= maxRetries) return deadLetter(error, attempts, occurredAt)
+  const backoff = Math.min(calculateBackoff(attempts), MAX_DELAY_MS)
+  return {
+    status: EventStatus.CREATED,
+    retryCount: attempts,
+    error: storedMessage(error),
+    gsiSortKey: Math.max(now + backoff, dueAt + 1),
+  }
+}
+
+/** An item that can't be read as an event becomes a dead letter at once. */
+export function setAside(item: Item, reason: Error): FailedAttempt {
+  const { retryCount, occurredAt } = toFailedEvent(item)
+  return deadLetter(reason, retryCount, occurredAt)
+}
+
+/** Dead letters stay in the index, under the time at which the event occurred. */
+function deadLetter(error: unknown, retryCount: number, occurredAt: Date): FailedAttempt {
+  return {
+    status: EventStatus.FAILED,
+    retryCount,
+    error: storedMessage(error),
+    gsiSortKey: occurredAt.getTime(),
+  }
+}
+
+function storedMessage(error: unknown): string {
+  const message = Buffer.from(formatErrorMessage(error))
+  return message.length <= MAX_ERROR_BYTES
+    ? message.toString()
+    : `${message.toString("utf8", 0, MAX_ERROR_BYTES)}…`
+}

@@ -1,0 +1,159 @@
+/**
+ * Where the next due events come from: follows the index page by page, skips what this worker has just seen, and
+ * keeps out of the way of other workers.
+ *
+ * Workers do not know of each other. One that loses a claim learns that another works on these rows. From then on,
+ * until the poll ends, it reads each page from a random point between the longest and the latest due event. So
+ * workers spread over a backlog without any agreement, and refused claims stay rare.
+ */
+import { numberOf } from "./event-item.ts"
+import { RecentRows } from "./recent-rows.ts"
+import type { DuePageRequest, Page, Row } from "./status-index.ts"
+
+/** Where a page begins; `{}` is the start: the event that is due longest. */
+type Place = Pick<DuePageRequest, "from" | "startAfter">
+
+/** A row to claim, and the stretch of rows it was taken from. */
+export interface TakenRow {
+  row: Row
+  stretch: number
+}
+
+/** So many lost claims in a row mean that there are more workers than events: leave these to them. */
+const GIVE_UP_AFTER_LOSSES = 4
+
+export class DueRows {
+  /** Other workers have been met in this poll. */
+  isShared = false
+  /** There is nothing more to read in this poll. */
+  isExhausted = true
+  isReading = false
+
+  private rows: Row[] = []
+  private readonly recent = new RecentRows()
+  private next: Place | "elsewhere" = {}
+  /** News has been seen since the index was last read from its start. */
+  private foundNews = false
+  /** All due events are in `rows`, or taken. */
+  private hasAll = false
+  private oldest: number | undefined
+  private newest: number | undefined
+  private losses = 0
+  /** Counts the stretches of rows; a loss in one that was left already tells nothing new. */
+  private stretch = 0
+  private leftStretch = 0
+
+  constructor(
+    private readonly read: (request: DuePageRequest) => Promise<Page>,
+    private readonly pageSize: number,
+  ) {}
+
+  /** Starts a poll, with the event that is due longest. */
+  begin(): void {
+    this.isShared = false
+    this.isExhausted = false
+    this.losses = 0
+    this.newest = undefined
+    this.goTo({})
+  }
+
+  /** Ends a poll. What was read but not taken is forgotten: by the next poll it would be old. */
+  end(): void {
+    this.isExhausted = true
+    this.goTo({})
+  }
+
+  get available(): number {
+    return this.rows.length
+  }
+
+  /** The next page begins at the start again, to see what has become due meanwhile. */
+  get startsOver(): boolean {
+    return this.next !== "elsewhere" && this.next.startAfter === undefined
+  }
+
+  take(): TakenRow | undefined {
+    const row = this.rows.shift()
+    if (!row) return undefined
+    this.recent.add(row, Date.now())
+    return { row, stretch: this.stretch }
+  }
+
+  won(): void {
+    this.losses = 0
+  }
+
+  /** Another worker was faster: it works on this stretch, so go elsewhere. */
+  lost({ stretch }: TakenRow): void {
+    if (stretch <= this.leftStretch) return
+    this.isShared = true
+    this.losses++
+    if (this.losses >= GIVE_UP_AFTER_LOSSES) {
+      this.end()
+    } else if (this.hasAll) {
+      this.leaveStretch()
+      this.rows.splice(0, 1 + Math.floor(Math.random() * this.rows.length))
+    } else {
+      this.goTo("elsewhere")
+    }
+  }
+
+  /** An event was released: it, and those before which it comes, are to be read anew. */
+  released({ row }: TakenRow): void {
+    this.recent.forget(row.id)
+    this.isExhausted = false
+    this.goTo({})
+  }
+
+  /** Reads the next page. One read at a time. */
+  async readMore(): Promise<void> {
+    this.isReading = true
+    const { stretch } = this
+    try {
+      const place = this.next === "elsewhere" ? await this.randomPlace() : this.next
+      const page = await this.read({ ...place, limit: this.pageSize })
+      // Rows from a place that has been left meanwhile are of no use.
+      if (stretch === this.stretch) this.accept(page, place)
+    } finally {
+      this.isReading = false
+    }
+  }
+
+  private accept(page: Page, place: Place): void {
+    const now = Date.now()
+    const isStart = place.startAfter === undefined && place.from === undefined
+    const news = page.rows.filter((row) => !this.recent.has(row, now))
+    if (isStart) {
+      this.oldest = numberOf(page.rows[0]?.gsiSortKey)
+      this.foundNews = false
+    }
+    this.foundNews ||= news.length > 0
+    this.hasAll = isStart && page.next === undefined
+    this.rows.push(...news)
+    this.stretch++
+
+    if (this.isShared && news.length > 0) this.next = this.hasAll ? {} : "elsewhere"
+    else if (page.next) this.next = { from: place.from, startAfter: page.next }
+    else if (this.foundNews || place.from !== undefined) this.next = {}
+    else this.isExhausted = true
+  }
+
+  private async randomPlace(): Promise<Place> {
+    if (this.newest === undefined) {
+      const { rows } = await this.read({ limit: 1, newestFirst: true })
+      this.newest = numberOf(rows[0]?.gsiSortKey)
+    }
+    if (this.oldest === undefined || this.newest === undefined) return {}
+    return { from: this.oldest + Math.floor(Math.random() * (this.newest - this.oldest)) }
+  }
+
+  private goTo(next: Place | "elsewhere"): void {
+    this.leaveStretch()
+    this.rows = []
+    this.next = next
+  }
+
+  private leaveStretch(): void {
+    this.leftStretch = this.stretch++
+  }
+}

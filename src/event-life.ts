@@ -1,0 +1,29 @@
+/** What the relay asks of the outbox: the steps in the life of an event, and what a claim is. */
+import type { BusEvent } from "outbox-event-bus"
+import type { DuePageRequest, Page, Row } from "./status-index.ts"
+import type { Hold } from "./transitions.ts"
+
+/** An event that this worker has claimed. */
+export interface Claim {
+  readonly hold: Hold
+  readonly event: BusEvent
+  /** Attempts before this one. */
+  readonly retryCount: number
+  /** The last attempt ended with its worker, or outlived its time. */
+  readonly wasRecovered: boolean
+}
+
+/** What became of an attempt to claim. `unreadable` ones have been put aside already. */
+export type ClaimOutcome = { kind: "won"; claim: Claim } | { kind: "lost" } | { kind: "unreadable" }
+
+/** The reads and writes that the relay puts in order. Those that end a claim report their errors and do not reject. */
+export interface EventLife {
+  /** Reads a page of due events from the index. */
+  due(request: DuePageRequest): Promise<Page>
+  claim(row: Row): Promise<ClaimOutcome>
+  /** @returns false if the claim is lost. */
+  renew(hold: Hold, leaseEndsAt: number): Promise<boolean>
+  release(claim: Claim): Promise<void>
+  complete(claim: Claim): Promise<void>
+  fail(claim: Claim, error: unknown): Promise<void>
+}

@@ -1,0 +1,9 @@
+/** The public names of the package. */
+export type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./collector.ts"
+export type { DynamoDBAwsSdkOutboxConfig } from "./config.ts"
+export { DynamoDBAwsSdkOutbox } from "./dynamodb-aws-sdk-outbox.ts"
+export {
+  dynamodbAwsSdkTransactionStorage,
+  getDynamoDBAwsSdkCollector,
+  withDynamoDBAwsSdkTransaction,
+} from "./transaction-storage.ts"

@@ -1,0 +1,39 @@
+/** When to look for events whose lease is over, and how: only as often as leases need it, page by page. */
+import { forEachBounded } from "./bounded.ts"
+import type { Page, PageRequest, Row } from "./status-index.ts"
+
+const RECOVERIES_AT_ONCE = 10
+
+export class Recovery {
+  private nextAt = 0
+
+  /**
+   * @param stuckEvents - Reads a page of the events whose lease is over.
+   * @param recover - Recovers one of them.
+   * @param options - `intervalMs`: the least time between two looks; `batchSize`: rows in a page.
+   */
+  constructor(
+    private readonly stuckEvents: (page: PageRequest) => Promise<Page>,
+    private readonly recover: (row: Row) => Promise<void>,
+    private readonly options: { intervalMs: number; batchSize: number },
+  ) {}
+
+  /** The next {@link runIfDue} looks at once. */
+  reset(): void {
+    this.nextAt = 0
+  }
+
+  /** @throws the first error, after all other events have been seen to; the next call then looks again at once. */
+  async runIfDue(): Promise<void> {
+    if (Date.now() < this.nextAt) return
+    const errors: unknown[] = []
+    let startAfter: Page["next"]
+    do {
+      const { rows, next } = await this.stuckEvents({ limit: this.options.batchSize, startAfter })
+      errors.push(...(await forEachBounded(rows, RECOVERIES_AT_ONCE, this.recover)))
+      startAfter = next
+    } while (startAfter)
+    if (errors.length > 0) throw errors[0]
+    this.nextAt = Date.now() + this.options.intervalMs
+  }
+}

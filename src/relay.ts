@@ -1,0 +1,293 @@
+/**
+ * The relay: takes due events, claims a little ahead, runs handlers in order, settles beside the next ones. Owns
+ * order, concurrency, what is bounded, and stopping. It knows nothing of DynamoDB: {@link EventLife} does the writes.
+ *
+ * Everything happens in {@link Relay.advance}, which is called after each thing that has ended and starts whatever
+ * may start then. An event passes through these places, first in, first out:
+ *
+ * ```text
+ *  DueRows ──claim──▶ queue (claimed, or being claimed) ──start──▶ running ──settle──▶ settling ──▶ done
+ *                     at most `window`                    at most `concurrency`  at most MAX_SETTLING
+ * ```
+ */
+import type { BusEvent } from "outbox-event-bus"
+import { ClaimWindow } from "./claim-window.ts"
+import { DueRows, type TakenRow } from "./due-rows.ts"
+import type { Claim, ClaimOutcome, EventLife } from "./event-life.ts"
+import { type HeldEvent, LeaseKeeper } from "./lease-keeper.ts"
+
+export interface RelayOptions {
+  concurrency: number
+  batchSize: number
+  processingTimeoutMs: number
+}
+
+/** Writes under way that settle events; more would only queue for a connection. */
+const MAX_SETTLING = 32
+
+/** An event in the queue: being claimed while it has no outcome. */
+interface Queued extends TakenRow {
+  outcome?: ClaimOutcome
+  held?: HeldEvent
+  wonAt?: number
+}
+
+interface Poll {
+  until: number
+  failure?: { error: unknown }
+  end(isFinished: boolean): void
+  fail(error: unknown): void
+  promise: Promise<boolean>
+}
+
+export class Relay {
+  private handler: (event: BusEvent) => Promise<void> = async () => {}
+  private poll: Poll | undefined
+  private isStopping = false
+  private onIdle: Array<() => void> = []
+
+  private readonly due: DueRows
+  private readonly leases: LeaseKeeper
+  private readonly queue: Queued[] = []
+  private readonly running = new Set<HeldEvent>()
+  private settling = 0
+  /** An event that was recovered before, from its start until it is settled: nothing may be claimed beside it. */
+  private solo: HeldEvent | undefined
+  private readonly window: ClaimWindow
+  private lastStretch = 0
+
+  constructor(
+    private readonly life: EventLife,
+    private readonly options: RelayOptions,
+  ) {
+    this.window = new ClaimWindow(options.batchSize)
+    this.due = new DueRows((request) => life.due(request), options.batchSize)
+    this.leases = new LeaseKeeper(
+      (hold, leaseEndsAt) => life.renew(hold, leaseEndsAt),
+      options.processingTimeoutMs,
+      () => this.advance(),
+    )
+  }
+
+  /** Undoes {@link stop}. */
+  start(): void {
+    this.isStopping = false
+  }
+
+  /**
+   * Hands over all that is due. Resolves when nothing more is due and a handler could be started: with concurrency
+   * 1, when all is settled.
+   *
+   * @param handler - Runs for each event.
+   * @param until - Epoch milliseconds after which nothing more is claimed in this poll.
+   * @returns false if `until` has come while events were still due.
+   * @throws what a read or a claim was rejected with, after what was claimed has been handled.
+   */
+  async handleDue(handler: (event: BusEvent) => Promise<void>, until: number): Promise<boolean> {
+    this.handler = handler
+    if (this.poll) return this.poll.promise
+    this.poll = newPoll(until)
+    this.due.begin()
+    this.window.begin()
+    const { promise } = this.poll
+    this.advance()
+    return promise
+  }
+
+  /** Starts no more handlers, gives back what is only claimed, and resolves when the running ones are settled. */
+  async stop(): Promise<void> {
+    this.isStopping = true
+    const idle = new Promise<void>((resolve) => this.onIdle.push(resolve))
+    this.advance()
+    await idle
+  }
+
+  private advance(): void {
+    this.startHandlers()
+    this.claimAhead()
+    this.readAhead()
+    this.endPoll()
+    this.resolveIdle()
+  }
+
+  private startHandlers(): void {
+    for (let head = this.queue[0]; head?.outcome; head = this.queue[0]) {
+      const { outcome, held } = head
+      if (outcome.kind !== "won" || !held || held.isLost) {
+        this.queue.shift()
+        if (held) this.leases.remove(held)
+      } else if (this.isStopping) {
+        this.queue.shift()
+        void this.release(head, outcome.claim, held)
+      } else if (this.running.size >= this.options.concurrency) {
+        return
+      } else if (outcome.claim.wasRecovered && !this.isAlone()) {
+        return
+      } else if (!this.leases.isSafeToStart(held)) {
+        return
+      } else {
+        this.queue.shift()
+        this.window.eventWaited(Date.now() - (head.wonAt as number))
+        void this.run(outcome.claim, held)
+      }
+    }
+  }
+
+  /**
+   * Whether the head of the queue, an event that was recovered before, may run: if it takes the process down, no
+   * other event must be counted with it. Otherwise gives back what was claimed behind it. Handlers that have
+   * outlived their time are not waited for.
+   */
+  private isAlone(): boolean {
+    for (let i = this.queue.length - 1; i > 0; i--) {
+      const { outcome, held } = this.queue[i] as Queued
+      if (outcome === undefined) continue
+      const [removed] = this.queue.splice(i, 1)
+      if (outcome.kind === "won" && held && !held.isLost)
+        void this.release(removed as Queued, outcome.claim, held)
+      else if (held) this.leases.remove(held)
+    }
+    const othersRun = [...this.running].some((held) => !this.leases.isOverdue(held))
+    return this.queue.length === 1 && !othersRun && this.settling === 0
+  }
+
+  private claimAhead(): void {
+    while (
+      this.mayClaim() &&
+      this.queue.length < this.window.size &&
+      this.settling < MAX_SETTLING &&
+      this.due.available > 0
+    ) {
+      const entry: Queued = this.due.take() as TakenRow
+      // Whether other workers are on a stretch of rows is found out with one claim.
+      if (this.due.isShared && entry.stretch !== this.lastStretch) this.window.narrow()
+      this.lastStretch = entry.stretch
+      this.queue.push(entry)
+      void this.claim(entry)
+    }
+  }
+
+  private readAhead(): void {
+    if (!this.mayClaim() || this.due.isReading || this.due.isExhausted) return
+    if (this.due.available >= (this.due.isShared ? 1 : this.window.size)) return
+    // A look for news is worth a request only when there is room for them.
+    if (this.due.startsOver && (this.queue.length > 0 || this.running.size >= this.options.concurrency))
+      return
+    void this.read()
+  }
+
+  private mayClaim(): boolean {
+    if (!this.poll || this.mustEnd(this.poll) || this.queue.some(wasRecovered)) return false
+    return this.solo === undefined || this.leases.isOverdue(this.solo)
+  }
+
+  private mustEnd({ failure, until }: Poll): boolean {
+    return this.isStopping || failure !== undefined || Date.now() >= until
+  }
+
+  private endPoll(): void {
+    const { poll } = this
+    if (!poll || this.queue.length > 0 || this.settling > 0 || this.due.isReading) return
+    if (this.running.size >= this.options.concurrency) return
+    if (!this.due.isExhausted && !this.mustEnd(poll)) return
+    const isFinished = this.due.isExhausted || this.isStopping
+    this.due.end()
+    this.poll = undefined
+    if (poll.failure) poll.fail(poll.failure.error)
+    else poll.end(isFinished)
+  }
+
+  private resolveIdle(): void {
+    if (this.poll || this.queue.length > 0 || this.running.size > 0 || this.settling > 0) return
+    for (const resolve of this.onIdle.splice(0)) resolve()
+  }
+
+  private async read(): Promise<void> {
+    try {
+      await this.due.readMore()
+    } catch (error) {
+      this.failPoll(error)
+    }
+    this.advance()
+  }
+
+  private async claim(entry: Queued): Promise<void> {
+    try {
+      entry.outcome = await this.life.claim(entry.row)
+    } catch (error) {
+      entry.outcome = { kind: "unreadable" }
+      this.failPoll(error)
+    }
+    if (entry.outcome.kind === "won") this.onWon(entry, entry.outcome.claim)
+    if (entry.outcome.kind === "lost") this.onLost(entry)
+    this.advance()
+  }
+
+  private onWon(entry: Queued, { hold }: Claim): void {
+    entry.wonAt = Date.now()
+    entry.held = { hold }
+    this.leases.add(entry.held)
+    this.due.won()
+    // A handler could have started already: claim further ahead.
+    if (this.running.size < this.options.concurrency) this.window.handlerWaited()
+  }
+
+  private onLost(entry: Queued): void {
+    this.due.lost(entry)
+    this.window.claimLost()
+  }
+
+  private async run(claim: Claim, held: HeldEvent): Promise<void> {
+    held.startedAt = Date.now()
+    if (claim.wasRecovered) this.solo = held
+    this.running.add(held)
+    let failure: { error: unknown } | undefined
+    try {
+      await this.handler(claim.event)
+    } catch (error) {
+      failure = { error }
+    }
+    this.running.delete(held)
+    this.settling++
+    const settled = failure ? this.life.fail(claim, failure.error) : this.life.complete(claim)
+    this.advance()
+    await settled
+    if (this.solo === held) {
+      this.solo = undefined
+      // The next one may be such an event too; claimed ahead of it, the others would have to be given back.
+      this.window.narrow()
+    }
+    this.settled(held)
+  }
+
+  private async release(taken: TakenRow, claim: Claim, held: HeldEvent): Promise<void> {
+    this.settling++
+    await this.life.release(claim)
+    if (!this.isStopping) this.due.released(taken)
+    this.settled(held)
+  }
+
+  private settled(held: HeldEvent): void {
+    this.settling--
+    this.leases.remove(held)
+    this.advance()
+  }
+
+  private failPoll(error: unknown): void {
+    if (this.poll) this.poll.failure ??= { error }
+  }
+}
+
+function wasRecovered({ outcome }: Queued): boolean {
+  return outcome?.kind === "won" && outcome.claim.wasRecovered
+}
+
+function newPoll(until: number): Poll {
+  let end: Poll["end"] = () => {}
+  let fail: Poll["fail"] = () => {}
+  const promise = new Promise<boolean>((resolve, reject) => {
+    end = resolve
+    fail = reject
+  })
+  return { until, promise, end, fail }
+}

@@ -1,0 +1,101 @@
+/**
+ * The status index: which partition of it a status lives under, and the queries for due, stuck and failed events
+ * as pure inputs. The index is a pointer: it may lag, and it need not carry more than the keys.
+ */
+import type { QueryCommandInput, QueryCommandOutput } from "@aws-sdk/lib-dynamodb"
+import { EventStatus } from "outbox-event-bus"
+import type { Item } from "./event-item.ts"
+
+/** Where the index is. */
+export interface StatusIndex {
+  tableName: string
+  statusIndexName: string
+}
+
+/** A row of the index: always its keys, and whatever else is projected. */
+export type Row = Item & { id: string; gsiSortKey?: unknown }
+
+/** One page of rows, and where the next one starts. */
+export interface Page {
+  rows: Row[]
+  next?: Record<string, unknown>
+}
+
+/** Which part of a status to read. */
+export interface PageRequest {
+  /** Most rows in the page, at least 1. */
+  limit: number
+  /** {@link Page.next} of the page before. */
+  startAfter?: Record<string, unknown> | undefined
+}
+
+/** A part of the due events: those that became due at `from` or later, and from which end. */
+export interface DuePageRequest extends PageRequest {
+  /** Epoch milliseconds. */
+  from?: number | undefined
+  newestFirst?: boolean | undefined
+}
+
+/** The one place that knows which index partition a status lives under. */
+function partitionOf(status: EventStatus): string {
+  return status
+}
+
+/**
+ * Events that are due at `now`, the longest due first. Only the keys are read, since the claim answers with the whole
+ * item.
+ */
+export function dueEvents(
+  index: StatusIndex,
+  now: number,
+  { from, newestFirst, ...page }: DuePageRequest,
+): QueryCommandInput {
+  return {
+    ...query(
+      index,
+      EventStatus.CREATED,
+      page,
+      from === undefined ? { ":now": now } : { ":from": from, ":now": now },
+    ),
+    ProjectionExpression: "id, gsiSortKey",
+    ...(newestFirst && { ScanIndexForward: false }),
+  }
+}
+
+/** Active events whose lease is over at `now`, longest first, with all that the index carries of them. */
+export function stuckEvents(index: StatusIndex, now: number, page: PageRequest): QueryCommandInput {
+  return query(index, EventStatus.ACTIVE, page, { ":now": now })
+}
+
+/** Failed events, newest occurrence first, with all that the index carries of them. */
+export function failedEvents(index: StatusIndex, page: PageRequest): QueryCommandInput {
+  return { ...query(index, EventStatus.FAILED, page), ScanIndexForward: false }
+}
+
+type KeyRange = { ":now": number } | { ":from": number; ":now": number }
+
+function query(
+  index: StatusIndex,
+  status: EventStatus,
+  { limit, startAfter }: PageRequest,
+  range?: KeyRange,
+): QueryCommandInput {
+  const conditions = ["#status = :status"]
+  if (range) conditions.push(":from" in range ? "gsiSortKey BETWEEN :from AND :now" : "gsiSortKey <= :now")
+  return {
+    TableName: index.tableName,
+    IndexName: index.statusIndexName,
+    KeyConditionExpression: conditions.join(" AND "),
+    ExpressionAttributeNames: { "#status": "status" },
+    ExpressionAttributeValues: { ":status": partitionOf(status), ...range },
+    Limit: limit,
+    ...(startAfter && { ExclusiveStartKey: startAfter }),
+  }
+}
+
+/** Reads a query's answer. No answer at all is an empty one: a mocked client that has run out gives that. */
+export function toPage(answer: Partial<QueryCommandOutput> | undefined): Page {
+  const page: Page = { rows: (answer?.Items ?? []) as Row[] }
+  if (answer?.LastEvaluatedKey) page.next = answer.LastEvaluatedKey
+  return page
+}

@@ -1,0 +1,217 @@
+/**
+ * What a payload becomes in DynamoDB and what it is when it comes back: JavaScript values ⇄ values that any
+ * document client can marshal, whatever its options. Refuses what DynamoDB can't hold, naming the path.
+ */
+import { types } from "node:util"
+
+/** A value that DynamoDB can't hold, or that JavaScript can't; `message` says which, where and why. */
+export class UnstorableValueError extends Error {
+  override readonly name = "UnstorableValueError"
+
+  constructor(
+    readonly path: string,
+    reason: string,
+  ) {
+    super(`${path} ${reason}`)
+  }
+}
+
+/** DynamoDB's limit of nested lists and maps. */
+const MAX_DEPTH = 31
+const MAX_SIGNIFICANT_DIGITS = 38
+const MIN_MAGNITUDE = 1e-130
+
+/**
+ * Converts a value to what DynamoDB stores of it: `Date` → ISO string, `toJSON` is honoured, class instances and
+ * `Map` → plain maps, `undefined` is dropped. `BigInt`, binary and sets stay. The result shares nothing mutable
+ * with the input.
+ *
+ * @param path - Where the value stands, for error messages, e.g. `payload`.
+ * @throws {UnstorableValueError} for what DynamoDB can't hold.
+ */
+export function toStored(value: unknown, path: string): unknown {
+  return convert(value, path, [])
+}
+
+function convert(value: unknown, path: string, parents: readonly object[]): unknown {
+  switch (typeof value) {
+    case "undefined":
+    case "boolean":
+      return value
+    case "string":
+      if (!isWellFormed(value)) refuse(path, "is not well-formed Unicode: it holds half of a surrogate pair")
+      return value
+    case "number":
+      return storableNumber(value, path)
+    case "bigint":
+      return storableBigInt(value, path)
+    case "object":
+      return value === null ? null : convertObject(value, path, parents)
+    default:
+      return refuse(path, `is a ${typeof value}; DynamoDB holds data only`)
+  }
+}
+
+function convertObject(value: object, path: string, parents: readonly object[]): unknown {
+  if (types.isDate(value)) return isoString(value, path)
+  if (ArrayBuffer.isView(value)) return copyBytes(value.buffer, value.byteOffset, value.byteLength)
+  if (types.isAnyArrayBuffer(value)) return copyBytes(value, 0, value.byteLength)
+  if (types.isBoxedPrimitive(value)) return convert(value.valueOf(), path, parents)
+  if (isNumberValue(value)) {
+    if (isUnreadable(readNumber(value.value)))
+      refuse(path, `is ${value.value}, which JavaScript could not read back`)
+    return value
+  }
+  if (types.isPromise(value)) refuse(path, "is a Promise; await it before publishing")
+  if (value instanceof Blob) refuse(path, "is a Blob; store its bytes as a Uint8Array")
+  if (parents.includes(value)) refuse(path, "refers back to an object that contains it")
+  if (parents.length >= MAX_DEPTH) refuse(path, `is nested deeper than DynamoDB's ${MAX_DEPTH} levels`)
+
+  const within = [...parents, value]
+  if (types.isSet(value)) return convertSet(value, path, within)
+  if (types.isMap(value)) return convertEntries(value.entries(), path, within)
+  if (hasToJson(value)) return convert(value.toJSON(), path, within)
+  if (Array.isArray(value)) {
+    return value.map((element, i) => convert(element, `${path}[${i}]`, within)).filter((e) => e !== undefined)
+  }
+  return convertEntries(Object.entries(value), path, within)
+}
+
+function convertEntries(entries: Iterable<[unknown, unknown]>, path: string, within: readonly object[]) {
+  const result: Record<string, unknown> = {}
+  for (const [key, value] of entries) {
+    if (typeof key !== "string")
+      refuse(path, `is a Map with a key that is a ${typeof key}; DynamoDB's keys are strings`)
+    if (key === "") refuse(path, "has an empty key")
+    const stored = convert(value, `${path}.${key}`, within)
+    if (stored === undefined) continue
+    // A plain assignment to "__proto__" would set the prototype and lose the value.
+    Object.defineProperty(result, key, {
+      value: stored,
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    })
+  }
+  return result
+}
+
+function convertSet(set: Set<unknown>, path: string, within: readonly object[]): Set<unknown> {
+  const stored = [...set]
+    .map((element) => convert(element, `${path}[in set]`, within))
+    .filter((e) => e !== undefined)
+  if (stored.length === 0) refuse(path, "is an empty set, which DynamoDB can't hold")
+  const kinds = new Set(stored.map(kindInSet))
+  if (kinds.size > 1 || kinds.has("other")) {
+    refuse(path, "is a set of something else than only strings, only numbers or only binary values")
+  }
+  return new Set(stored)
+}
+
+function kindInSet(value: unknown): "string" | "number" | "binary" | "other" {
+  if (typeof value === "string") return "string"
+  if (typeof value === "number" || typeof value === "bigint" || isNumberValue(value)) return "number"
+  return value instanceof Uint8Array ? "binary" : "other"
+}
+
+function storableNumber(value: number, path: string): number {
+  if (!Number.isFinite(value)) refuse(path, `is ${value}; DynamoDB holds only finite numbers`)
+  if (Math.abs(value) > Number.MAX_SAFE_INTEGER) {
+    refuse(path, `is ${value}, beyond what a number holds exactly; use a BigInt or a string`)
+  }
+  if (value !== 0 && Math.abs(value) < MIN_MAGNITUDE)
+    refuse(path, `is ${value}, closer to 0 than DynamoDB holds`)
+  return value
+}
+
+function storableBigInt(value: bigint, path: string): bigint {
+  const digits = value.toString().replace("-", "")
+  if (digits.replace(/0+$/, "").length > MAX_SIGNIFICANT_DIGITS || digits.length > 126) {
+    refuse(
+      path,
+      `is a BigInt of ${digits.length} digits; DynamoDB holds ${MAX_SIGNIFICANT_DIGITS} significant ones`,
+    )
+  }
+  return value
+}
+
+function isoString(date: Date, path: string): string {
+  if (Number.isNaN(date.getTime())) refuse(path, "is an invalid Date")
+  return date.toISOString()
+}
+
+function copyBytes(buffer: ArrayBufferLike, offset: number, length: number): Uint8Array {
+  return new Uint8Array(buffer, offset, length).slice()
+}
+
+/** `String.prototype.isWellFormed` exists in Node 20, but not yet in the library TypeScript compiles for. */
+function isWellFormed(text: string): boolean {
+  return (text as string & { isWellFormed(): boolean }).isWellFormed()
+}
+
+function hasToJson(value: object): value is { toJSON(): unknown } {
+  return "toJSON" in value && typeof value.toJSON === "function"
+}
+
+function refuse(path: string, reason: string): never {
+  throw new UnstorableValueError(path, reason)
+}
+
+/**
+ * Converts what the document client read (with `wrapNumbers`) back to plain JavaScript: numbers become `number`, or
+ * `BigInt` where a number is not exact. Plain numbers are taken as they are, so mocked clients need not wrap them.
+ *
+ * @throws {UnstorableValueError} for a number JavaScript can't hold.
+ */
+export function fromStored(value: unknown, path: string): unknown {
+  return restore(value, (text) => {
+    const number = readNumber(text)
+    if (isUnreadable(number)) refuse(path, `holds the number ${text}, which JavaScript can't hold`)
+    return number
+  })
+}
+
+/** Like {@link fromStored}, but shows a number that JavaScript can't hold as its text: for people to look at. */
+export function fromStoredLeniently(value: unknown): unknown {
+  return restore(value, (text) => {
+    const number = readNumber(text)
+    return isUnreadable(number) ? text : number
+  })
+}
+
+/** Works in place, since what was read a moment ago is nobody else's and payloads can be large. */
+function restore(value: unknown, number: (text: string) => unknown): unknown {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value
+  if (isNumberValue(value)) return number(value.value)
+  if (types.isSet(value)) return new Set([...value].map((element) => restore(element, number)))
+  for (const [key, element] of Object.entries(value)) {
+    const restored = restore(element, number)
+    if (restored !== element) (value as Record<string, unknown>)[key] = restored
+  }
+  return value
+}
+
+const UNREADABLE = Symbol("a number that JavaScript can't hold")
+
+function isUnreadable(value: unknown): value is typeof UNREADABLE {
+  return value === UNREADABLE
+}
+
+function readNumber(text: string): number | bigint | typeof UNREADABLE {
+  const number = Number(text)
+  if (Math.abs(number) <= Number.MAX_SAFE_INTEGER) return number
+  return /^-?\d+$/.test(text) ? BigInt(text) : UNREADABLE
+}
+
+/**
+ * lib-dynamodb's `NumberValue`, recognised by its shape: the class is exported by recent versions only, and there
+ * may be several copies of it.
+ */
+function isNumberValue(value: unknown): value is { value: string } {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    typeof (value as { value?: unknown }).value === "string" &&
+    typeof (value as { toAttributeValue?: unknown }).toAttributeValue === "function"
+  )
+}

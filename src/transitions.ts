@@ -1,0 +1,228 @@
+/**
+ * Every write that changes the state of an event, as the pure input of a command. Nothing here sends.
+ *
+ * ```text
+ *              publish                claim                     complete
+ *  (nothing) ──────────▶ created ──────────────▶ active ───────────────────▶ completed
+ *                         ▲  ▲                     │ │ ▲
+ *                         │  │  fail, attempts left│ │ └── renew
+ *                         │  └─────────────────────┤ │
+ *                         │  release (on stop)     │ │ fail or recover, no attempts left; set aside
+ *                         │  recover (lease over)  │ ▼
+ *                         └──────────────────── failed
+ *                               retryEvents
+ * ```
+ *
+ * What `gsiSortKey` means: in `created` when the event is due, in `active` when the claim's lease ends, in `failed`
+ * when the event occurred; `completed` events have none, so the index holds only work.
+ *
+ * Every arrow is one write with a condition, and the condition is what makes it safe: `CONDITIONS` names them.
+ */
+import type { TransactWriteCommandInput, UpdateCommandInput } from "@aws-sdk/lib-dynamodb"
+import { EventStatus } from "outbox-event-bus"
+import type { EventItem } from "./event-item.ts"
+
+/**
+ * A worker's hold on one event. `token` is fresh for each claim. A worker of the original adapter that claims the
+ * event anew leaves the token on it, so "mine" means my token *and* the lease end that I last wrote.
+ */
+export interface Hold {
+  readonly id: string
+  readonly token: string
+  /** Epoch milliseconds; renewing moves it. */
+  leaseEndsAt: number
+  /** The end of a renewal whose answer did not come: the item has this lease end or the one above. */
+  unconfirmedLeaseEnd?: number | undefined
+  /** When the event was due: releasing it restores that. */
+  readonly dueAt: number
+}
+
+/** How an attempt ended that did not succeed. */
+export interface FailedAttempt {
+  /** Attempts so far, this one included. */
+  retryCount: number
+  error: string
+  /** Epoch milliseconds at which to try again, or the time of the event's occurrence for the failed ones. */
+  gsiSortKey: number
+  status: typeof EventStatus.CREATED | typeof EventStatus.FAILED
+}
+
+/** A condition is named by what it makes sure of. `#status` and its like are set by {@link update}. */
+export const CONDITIONS = {
+  notInTable: "attribute_not_exists(id)",
+  due: "#status = :created AND #gsiSortKey <= :now",
+  leaseOver: "#status = :active AND #gsiSortKey <= :now",
+  mine: "#status = :active AND #claimToken = :mine AND #gsiSortKey IN (:myLease, :myOtherLease)",
+  /** My own write that was carried out although its answer got lost; the SDK sends it again. */
+  done: "#status = :next AND #claimToken = :mine AND #gsiSortKey = :nextKey",
+  asRecovered: "#status = :recovered AND #gsiSortKey = :recoveredKey",
+  failed: "#status = :failed",
+  existsUncompleted: "attribute_exists(id) AND #status <> :completed",
+} as const
+
+type Put = NonNullable<NonNullable<TransactWriteCommandInput["TransactItems"]>[number]["Put"]>
+
+/** (nothing) → created. A second publish must not overwrite an event that is under way, nor revive a delivered one. */
+export function publish(tableName: string, item: EventItem): Put {
+  return { TableName: tableName, Item: item, ConditionExpression: CONDITIONS.notInTable }
+}
+
+/**
+ * created → active, for one winner among any number of workers. Answers with the item as it is now, not as a stale
+ * index showed it.
+ */
+export function claim(tableName: string, hold: Hold, now: number): UpdateCommandInput {
+  return update(tableName, hold.id, {
+    set: { status: EventStatus.ACTIVE, gsiSortKey: hold.leaseEndsAt, startedOn: now, claimToken: hold.token },
+    condition: `(${CONDITIONS.due}) OR (${CONDITIONS.done})`,
+    values: {
+      created: EventStatus.CREATED,
+      now,
+      next: EventStatus.ACTIVE,
+      mine: hold.token,
+      nextKey: hold.leaseEndsAt,
+    },
+    returnItem: true,
+  })
+}
+
+/** active → active with a later end of the lease. */
+export function renew(tableName: string, hold: Hold, leaseEndsAt: number): UpdateCommandInput {
+  return updateMine(tableName, hold, { set: { status: EventStatus.ACTIVE, gsiSortKey: leaseEndsAt } })
+}
+
+/** active → created, as if it had never been claimed. */
+export function release(tableName: string, hold: Hold): UpdateCommandInput {
+  return updateMine(tableName, hold, {
+    set: { status: EventStatus.CREATED, gsiSortKey: hold.dueAt },
+    remove: ["startedOn"],
+  })
+}
+
+/** active → created or failed, by the worker that holds the claim. */
+export function fail(tableName: string, hold: Hold, attempt: FailedAttempt): UpdateCommandInput {
+  return updateMine(tableName, hold, failure(attempt))
+}
+
+/** active → created or failed, by whoever finds that the lease is over. `seenCount` is what `attempt` counted on from. */
+export function recover(
+  tableName: string,
+  id: string,
+  attempt: FailedAttempt,
+  seenCount: unknown,
+  now: number,
+): UpdateCommandInput {
+  const { set, remove } = failure(attempt)
+  const countUnchanged =
+    seenCount === undefined ? "attribute_not_exists(#retryCount)" : "#retryCount = :seenCount"
+  return update(tableName, id, {
+    set,
+    remove: [...remove, "claimToken"],
+    condition: `${CONDITIONS.leaseOver} AND ${countUnchanged}`,
+    values: { active: EventStatus.ACTIVE, now, ...(seenCount !== undefined && { seenCount }) },
+    returnItem: true,
+  })
+}
+
+/** created or failed → failed, for an item that turned out unreadable when it was recovered as `recovered`. */
+export function setAside(
+  tableName: string,
+  id: string,
+  attempt: FailedAttempt,
+  recovered: FailedAttempt,
+): UpdateCommandInput {
+  return update(tableName, id, {
+    ...failure(attempt),
+    condition: CONDITIONS.asRecovered,
+    values: { recovered: recovered.status, recoveredKey: recovered.gsiSortKey },
+  })
+}
+
+/**
+ * active → completed. The handler has succeeded, so the event is delivered, whoever holds the claim by now: settling
+ * it saves a redelivery.
+ */
+export function complete(tableName: string, id: string, now: number): UpdateCommandInput {
+  return update(tableName, id, {
+    set: { status: EventStatus.COMPLETED, completedOn: now },
+    // Without its sort key the item leaves the index.
+    remove: ["gsiSortKey", "claimToken", "nextRetryAt"],
+    condition: CONDITIONS.existsUncompleted,
+    values: { completed: EventStatus.COMPLETED },
+  })
+}
+
+/** failed → created, due now. Can't touch work under way, nor create an item for an unknown id. */
+export function retry(tableName: string, id: string, now: number): UpdateCommandInput {
+  return update(tableName, id, {
+    set: { status: EventStatus.CREATED, retryCount: 0, gsiSortKey: now },
+    remove: ["lastError", "nextRetryAt", "startedOn", "claimToken"],
+    condition: CONDITIONS.failed,
+    values: { failed: EventStatus.FAILED },
+  })
+}
+
+function failure({ status, retryCount, error, gsiSortKey }: FailedAttempt) {
+  const isRetried = status === EventStatus.CREATED
+  return {
+    set: { status, retryCount, lastError: error, gsiSortKey, ...(isRetried && { nextRetryAt: gsiSortKey }) },
+    remove: isRetried ? [] : ["nextRetryAt"],
+  }
+}
+
+interface Change {
+  set: Record<string, unknown> & { status: string }
+  remove?: readonly string[]
+}
+
+/**
+ * A write that only the owner of a claim may do. The token stays on the item: should the answer to this write get
+ * lost, the one that the SDK sends again is recognised as `done`.
+ */
+function updateMine(
+  tableName: string,
+  hold: Hold,
+  change: Change & { set: { gsiSortKey: number } },
+): UpdateCommandInput {
+  return update(tableName, hold.id, {
+    ...change,
+    condition: `(${CONDITIONS.mine}) OR (${CONDITIONS.done})`,
+    values: {
+      active: EventStatus.ACTIVE,
+      mine: hold.token,
+      myLease: hold.leaseEndsAt,
+      myOtherLease: hold.unconfirmedLeaseEnd ?? hold.leaseEndsAt,
+      next: change.set.status,
+      nextKey: change.set.gsiSortKey,
+    },
+  })
+}
+
+interface ConditionalChange extends Change {
+  condition: string
+  values: Record<string, unknown>
+  returnItem?: boolean
+}
+
+function update(
+  tableName: string,
+  id: string,
+  { set, remove = [], condition, values, returnItem = false }: ConditionalChange,
+): UpdateCommandInput {
+  const assignments = Object.keys(set).map((name) => `#${name} = :set_${name}`)
+  const removals = remove.map((name) => `#${name}`)
+  const conditionNames = [...condition.matchAll(/#(\w+)/g)].map(([, name]) => name as string)
+  const names = [...Object.keys(set), ...remove, ...conditionNames]
+  return {
+    TableName: tableName,
+    Key: { id },
+    UpdateExpression: `SET ${assignments.join(", ")}${removals.length > 0 ? ` REMOVE ${removals.join(", ")}` : ""}`,
+    ConditionExpression: condition,
+    ExpressionAttributeNames: Object.fromEntries(names.map((name) => [`#${name}`, name])),
+    ExpressionAttributeValues: {
+      ...Object.fromEntries(Object.entries(set).map(([name, value]) => [`:set_${name}`, value])),
+      ...Object.fromEntries(Object.entries(values).map(([name, value]) => [`:${name}`, value])),
+    },
+    ...(returnItem && { ReturnValues: "ALL_NEW" as const }),
+  }
+}
