@@ -191,6 +191,17 @@ describe("a middleware that does not wait for next()", () => {
 })
 
 describe("a middleware that waits", () => {
+  it.each([
+    ["success", async () => {}],
+    ["failure", () => Promise.reject(failure)],
+  ])("may clean up in finally() after %s, and the outcome stays", async (_, core) => {
+    const cleanUp = vi.fn()
+    const outcome = core().catch(() => "failed")
+    const chain = runMiddleware<Trace>([(_, next) => next().finally(cleanUp)], [], core)
+    expect(await chain.catch(() => "failed")).toBe(await outcome)
+    expect(cleanUp).toHaveBeenCalledOnce()
+  })
+
   it.each<[string, Step]>([
     [
       "try and catch",

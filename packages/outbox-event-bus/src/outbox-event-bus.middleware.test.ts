@@ -72,7 +72,7 @@ describe("middleware", () => {
     bus.addEmitMiddleware(middleware).addHandlerMiddleware(middleware).on("order.placed", handled)
     const original = anEvent({ payload: "old" })
     await bus.emit(original)
-    await outbox.deliver(original)
+    await outbox.start.mock.calls[0]?.[0](original)
     expect(outbox.published).toEqual([anEvent({ payload: "new" })])
     expect(handled).toHaveBeenCalledExactlyOnceWith(anEvent({ payload: "new" }))
     expect(original.payload).toBe("old")

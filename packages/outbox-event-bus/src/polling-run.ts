@@ -10,6 +10,7 @@ export class PollingRun {
   #stopped = false
   /** Somebody asked for a poll since the last one began. */
   #woken = false
+  /** Ends the latest pause; without effect once that has ended. */
   #endPause: (() => void) | undefined
   #pauseIsWakeable = false
 
@@ -54,6 +55,5 @@ export class PollingRun {
         resolve()
       }
     })
-    this.#endPause = undefined
   }
 }

@@ -48,7 +48,7 @@ export function createTimedPromise<T>(timeoutMs: number, onTimeoutError: () => u
 
   const runCleanup = (cleanup: () => void) => callGuarded("the cleanup of a timed promise", cleanup)
   const settle = (how: () => void) => {
-    if (settled) return
+    // A second settlement finds the promise deaf, the timer cleared and the cleanups gone.
     settled = true
     clearTimeout(timer)
     how()
