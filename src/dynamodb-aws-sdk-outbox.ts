@@ -63,7 +63,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   constructor(config: DynamoDBAwsSdkOutboxConfig) {
     this.config = resolveConfig(config)
     this.docClient = documentClientFor(config.client)
-    this.requests = new Requests(() => this.docClient)
+    this.requests = new Requests(() => this.docClient, this.config.processingTimeoutMs)
     this.relay = new Relay(
       {
         due: (request) => this.requests.query(dueEvents(this.config, Date.now(), request)),
@@ -155,17 +155,20 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   start(handler: (event: BusEvent) => Promise<void>, onError: ErrorHandler): void {
     this.errors.onError = onError
     this.recovery.reset()
+    this.requests.takeTime()
     this.relay.start()
     this.poller.start(handler, this.errors.report)
   }
 
   /**
-   * Starts no more handlers, waits for those that run, gives back what was claimed for later. Safe to call twice, and
-   * before {@link start}. Not to be awaited in a handler, which would wait for itself.
+   * Starts no more handlers, waits for those that run, gives back what was claimed for later. With a database that does
+   * not answer, it resolves some seconds after the handlers have ended. Safe to call twice, and before {@link start}. Not
+   * to be awaited in a handler, which would wait for itself.
    */
   async stop(): Promise<void> {
     clearTimeout(this.secondLook)
     this.secondLook = undefined
+    this.requests.hurry()
     const settled = this.relay.stop()
     await this.poller.stop()
     await settled
@@ -299,13 +302,11 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   }
 
   /**
-   * Writes what became of a claim, through a time of trouble as long as a lease: given up at the first error, the event
-   * would be delivered once more.
+   * Writes what became of a claim. Given up at the first error, the event would be delivered once more.
    * @returns whether it was written.
    */
   private async settle(hold: Hold, input: UpdateCommandInput): Promise<boolean> {
-    const until = Date.now() + this.config.processingTimeoutMs
-    const outcome = await this.requests.writePersistently(input, until, (error) =>
+    const outcome = await this.requests.writePersistently(input, (error) =>
       this.errors.requestFailed("settle", hold.id, error),
     )
     return outcome !== undefined && outcome !== "refused"
