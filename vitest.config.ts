@@ -6,6 +6,7 @@ const source = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 export default defineConfig({
   resolve: {
     alias: {
+      "@outbox-event-bus/dynamodb-aws-sdk-outbox": source("./src/index.ts"),
       "outbox-event-bus": source("./packages/outbox-event-bus/src/index.ts"),
     },
   },
@@ -13,7 +14,10 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: ["src/**/*.test.ts", "packages/*/src/**/*.test.ts"] },
+        test: {
+          name: "unit",
+          include: ["src/**/*.test.ts", "packages/*/src/**/*.test.ts", "{examples,scripts}/**/*.test.ts"],
+        },
       },
     ],
   },
