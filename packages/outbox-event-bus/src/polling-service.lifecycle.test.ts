@@ -170,7 +170,7 @@ describe("wake", () => {
     polls[0]?.reject(new Error("down"))
     await settle()
     polling.wake()
-    await advance(99)
+    await advance(199)
     expect(processBatch).toHaveBeenCalledTimes(1)
     await advance(1)
     expect(processBatch).toHaveBeenCalledTimes(2)

@@ -13,7 +13,7 @@ type Handler = (event: BusEvent) => Promise<void>
 export interface PollingServiceConfig {
   /** The pause between the end of a poll and the next, in milliseconds, from 0. */
   pollIntervalMs: number
-  /** The first delay after a failure, in milliseconds, from 0; it doubles with each further one. */
+  /** After n failed polls in a row, the next one follows after `baseBackoffMs · 2^n`, in milliseconds, from 0. */
   baseBackoffMs: number
   /**
    * The longest delay after a failed poll, in milliseconds, from 0.
@@ -122,7 +122,7 @@ export class PollingService {
         await run.pause(this.#config.pollIntervalMs, { wakeable: true })
       } else {
         failedPolls += 1
-        const backoffMs = Math.min(this.calculateBackoff(failedPolls), this.#maxErrorBackoffMs)
+        const backoffMs = Math.min(this.calculateBackoff(failedPolls + 1), this.#maxErrorBackoffMs)
         await run.pause(backoffMs, { wakeable: false })
       }
     }
