@@ -75,7 +75,7 @@ export class DueRows {
   take(): TakenRow | undefined {
     const row = this.rows.shift()
     if (!row) return undefined
-    this.recent.add(row, Date.now())
+    this.recent.claimed(row, Date.now())
     return { row, stretch: this.stretch }
   }
 
@@ -84,7 +84,8 @@ export class DueRows {
   }
 
   /** Another worker was faster: it works on this stretch, so go elsewhere. */
-  lost({ stretch }: TakenRow): void {
+  lost({ row, stretch }: TakenRow): void {
+    this.recent.lost(row, Date.now())
     if (stretch <= this.leftStretch) return
     this.isShared = true
     this.losses++

@@ -5,7 +5,9 @@
 import type { Row } from "./status-index.ts"
 
 /** Longer than an index lags; short enough that nothing waits long should it be mistaken. */
-const REMEMBER_MS = 10_000
+const REMEMBER_OWN_MS = 10_000
+/** Shorter: the winner may give the event back, under the same sort key. */
+const REMEMBER_LOST_MS = 2000
 const MAX_ROWS = 10_000
 
 /**
@@ -15,13 +17,14 @@ export class RecentRows {
   /** In order of insertion, so the oldest come first. */
   private readonly rows = new Map<string, { gsiSortKey: string; until: number }>()
 
-  add(row: Row, now: number): void {
-    this.rows.delete(row.id)
-    this.rows.set(row.id, { gsiSortKey: String(row.gsiSortKey), until: now + REMEMBER_MS })
-    for (const [id, { until }] of this.rows) {
-      if (until > now && this.rows.size <= MAX_ROWS) break
-      this.rows.delete(id)
-    }
+  /** This worker claims the row. */
+  claimed(row: Row, now: number): void {
+    this.remember(row, now + REMEMBER_OWN_MS, now)
+  }
+
+  /** Another worker was faster. */
+  lost(row: Row, now: number): void {
+    this.remember(row, now + REMEMBER_LOST_MS, now)
   }
 
   has(row: Row, now: number): boolean {
@@ -32,5 +35,14 @@ export class RecentRows {
   /** The event may come back under the same sort key: it was released. */
   forget(id: string): void {
     this.rows.delete(id)
+  }
+
+  private remember(row: Row, until: number, now: number): void {
+    this.rows.delete(row.id)
+    this.rows.set(row.id, { gsiSortKey: String(row.gsiSortKey), until })
+    for (const [id, oldest] of this.rows) {
+      if (oldest.until > now && this.rows.size <= MAX_ROWS) break
+      this.rows.delete(id)
+    }
   }
 }
