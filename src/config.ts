@@ -110,14 +110,14 @@ export function resolveConfig(config: DynamoDBAwsSdkOutboxConfig): ResolvedConfi
     refuse("config", config, "an object with at least client and tableName")
   }
   if (typeof config.client?.send !== "function") refuse("client", config.client, "a DynamoDBClient")
-  const { getCollector } = config
+  const { getCollector, statusIndexName = DEFAULT_INDEX_NAME } = config
   if (getCollector !== undefined && typeof getCollector !== "function") {
     refuse("getCollector", getCollector, "a function that returns a collector or undefined")
   }
   return {
     client: config.client,
     tableName: nameOption("tableName", config.tableName),
-    statusIndexName: nameOption("statusIndexName", config.statusIndexName ?? DEFAULT_INDEX_NAME),
+    statusIndexName: nameOption("statusIndexName", statusIndexName),
     batchSize: numberOption("batchSize", config.batchSize),
     concurrency: numberOption("concurrency", config.concurrency),
     maxRetries: numberOption("maxRetries", config.maxRetries),

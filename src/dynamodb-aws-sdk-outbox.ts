@@ -102,7 +102,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   async publish(events: BusEvent[], transaction?: DynamoDBAwsSdkTransactionCollector): Promise<void> {
     if (events.length === 0) return
     const { tableName, getCollector } = this.config
-    const collector = transaction ?? getCollector?.()
+    const collector = transaction ?? getCollector?.() ?? undefined
     assertRoomFor(events.length, collector)
     const items = events.map((event) => ({ Put: transitions.publish(tableName, toItem(event)) }))
     assertDistinctIds(items, collector)
