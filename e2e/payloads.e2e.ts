@@ -47,8 +47,8 @@ const VALUES: Record<string, [stored: unknown, read: unknown]> = {
   "a plain string": ["text", "text"],
   "a deep list": [[[[[["deep"]]]]], [[[[["deep"]]]]]],
   "names that mean something elsewhere": [
-    JSON.parse('{"__proto__": {"a": 1}, "value": "1", "constructor": 2}'),
-    JSON.parse('{"__proto__": {"a": 1}, "value": "1", "constructor": 2}'),
+    { constructor: { constructor: 1 }, value: "1", toAttributeValue: 2 },
+    { constructor: { constructor: 1 }, value: "1", toAttributeValue: 2 },
   ],
 }
 
@@ -98,6 +98,7 @@ const REFUSED: Record<string, [properties: object, path: string]> = {
   "an empty set": [{ payload: { tags: new Set() } }, "payload.tags"],
   "a function": [{ payload: { callback: () => {} } }, "payload.callback"],
   "a symbol": [{ metadata: { key: Symbol("s") } }, "metadata.key"],
+  "a key that the SDK drops": [{ payload: JSON.parse('{"a": {"__proto__": 1}}') }, "payload.a"],
   "a circle": [{ payload: circular }, "payload.self"],
   "an invalid Date in the payload": [{ payload: { at: new Date("never") } }, "payload.at"],
   "an invalid occurredAt": [{ occurredAt: new Date("never") }, "occurredAt"],

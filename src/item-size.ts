@@ -35,6 +35,7 @@ function objectBytes(value: object): number {
   if (value instanceof Uint8Array) return value.byteLength
   if (value instanceof Set) return CONTAINER_BYTES + sum(value)
   if (Array.isArray(value)) return CONTAINER_BYTES + value.length + sum(value)
+  if (value instanceof Map) return objectBytes(Object.fromEntries(value))
   if ("toAttributeValue" in value) return numberBytes(String(value))
   return CONTAINER_BYTES + Object.keys(value).length + storedBytes(value as Record<string, unknown>)
 }

@@ -83,17 +83,12 @@ function convertEntries(entries: Iterable<[unknown, unknown]>, path: string, wit
     if (typeof key !== "string")
       refuse(path, `is a Map with a key that is a ${typeof key}; DynamoDB's keys are strings`)
     if (key === "") refuse(path, "has an empty key")
+    if (key === "__proto__") refuse(path, 'has the key "__proto__", which the AWS SDK drops')
     const stored = convert(value, `${path}.${key}`, within)
-    if (stored === undefined) continue
-    // A plain assignment to "__proto__" would set the prototype and lose the value.
-    Object.defineProperty(result, key, {
-      value: stored,
-      enumerable: true,
-      writable: true,
-      configurable: true,
-    })
+    if (stored !== undefined) result[key] = stored
   }
-  return result
+  // The SDK tells plain objects by their constructor; it takes those for instances of a class.
+  return Object.hasOwn(result, "constructor") ? new Map(Object.entries(result)) : result
 }
 
 function convertSet(set: Set<unknown>, path: string, within: readonly object[]): Set<unknown> {
