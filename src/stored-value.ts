@@ -83,6 +83,7 @@ function convertEntries(entries: Iterable<[unknown, unknown]>, path: string, wit
     if (typeof key !== "string")
       refuse(path, `is a Map with a key that is a ${typeof key}; DynamoDB's keys are strings`)
     if (key === "") refuse(path, "has an empty key")
+    if (!isWellFormed(key)) refuse(path, "has a key that is not well-formed Unicode")
     if (key === "__proto__") refuse(path, 'has the key "__proto__", which the AWS SDK drops')
     const stored = convert(value, `${path}.${key}`, within)
     if (stored !== undefined) result[key] = stored
@@ -100,7 +101,10 @@ function convertSet(set: Set<unknown>, path: string, within: readonly object[]):
   if (kinds.size > 1 || kinds.has("other")) {
     refuse(path, "is a set of something else than only strings, only numbers or only binary values")
   }
-  return new Set(stored)
+  // What differs for JavaScript can be equal for DynamoDB, which refuses duplicates: 1 and 1n, or equal bytes.
+  const distinct = [...new Map(stored.map((element) => [String(element), element])).values()]
+  // The SDK takes the kind of all from the first one, and a set of BigInts for one of any numbers.
+  return new Set(distinct.sort((a, b) => Number(typeof b === "bigint") - Number(typeof a === "bigint")))
 }
 
 function kindInSet(value: unknown): "string" | "number" | "binary" | "other" {
