@@ -24,13 +24,19 @@ const endToEndOn = (engine: string): TestProjectInlineConfiguration => ({
 export default defineConfig({
   resolve: {
     // Tests need no build.
-    alias: { "outbox-event-bus": source("./packages/outbox-event-bus/src/index.ts") },
+    alias: {
+      "@outbox-event-bus/dynamodb-aws-sdk-outbox": source("./src/index.ts"),
+      "outbox-event-bus": source("./packages/outbox-event-bus/src/index.ts"),
+    },
   },
   test: {
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: ["src/**/*.test.ts", "packages/*/src/**/*.test.ts"] },
+        test: {
+          name: "unit",
+          include: ["src/**/*.test.ts", "packages/*/src/**/*.test.ts", "{examples,scripts}/**/*.test.ts"],
+        },
       },
       endToEndOn("dynoxide"),
       endToEndOn("dynamodb-local"),

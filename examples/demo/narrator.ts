@@ -1,0 +1,79 @@
+// Owns what the demo looks like: headings, lines in columns, and colour where there is a terminal.
+import { stdout } from "node:process"
+import pc from "picocolors"
+
+// picocolors also colours for CI, whose logs are files like any other; FORCE_COLOR asks for it.
+const { bold, cyan, dim, green, magenta, red, yellow } = pc.createColors(
+  pc.isColorSupported && (stdout.isTTY === true || "FORCE_COLOR" in process.env),
+)
+
+const ACTOR_COLUMN = 9
+const ORDER_COLUMN = 8
+
+const COLOURS: Record<string, (text: string) => string> = {
+  shop: cyan,
+  "relay 1": magenta,
+  "relay 2": yellow,
+  operator: cyan,
+}
+
+export type Mood = "plain" | "good" | "bad"
+const MOODS = { plain: (text: string) => text, good: green, bad: red } as const
+
+export class Narrator {
+  readonly #startedAt = performance.now()
+  readonly #print: (line: string) => void
+
+  constructor(print: (line: string) => void = console.log) {
+    this.#print = print
+  }
+
+  get seconds(): string {
+    return ((performance.now() - this.#startedAt) / 1000).toFixed(1)
+  }
+
+  title(text: string, explanation: string): void {
+    this.#print(`\n${bold(text)}\n${dim(explanation)}`)
+  }
+
+  /** A new part of the play. */
+  scene(number: number, text: string): void {
+    this.#print(`\n${bold(`${number}. ${text}`)}`)
+  }
+
+  /** One thing that somebody does. */
+  line(actor: string, orderId: string, text: string, mood: Mood = "plain"): void {
+    const time = dim(`${this.seconds.padStart(5)}s`)
+    const colour = COLOURS[actor] ?? dim
+    this.#print(
+      `${time}  ${colour(actor.padEnd(ACTOR_COLUMN))} ${orderId.padEnd(ORDER_COLUMN)} ${MOODS[mood](text)}`,
+    )
+  }
+
+  /** A table: the first column is text, the last a remark, those between are numbers. */
+  table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
+    const last = head.length - 1
+    const widths = head.map((cell, column) =>
+      Math.max(cell.length, ...rows.map((row) => String(row[column]).length)),
+    )
+    const format = (row: readonly (string | number)[]) =>
+      row
+        .map((cell, column) => {
+          if (column === last) return String(cell)
+          const width = widths[column] as number
+          return column === 0 ? String(cell).padEnd(width) : String(cell).padStart(width)
+        })
+        .join("   ")
+        .trimEnd()
+    this.#print(`  ${dim(format(head))}`)
+    for (const row of rows) this.#print(`  ${format(row)}`)
+  }
+
+  verdict(text: string, mood: Exclude<Mood, "plain">): void {
+    this.#print(`\n${bold(MOODS[mood](`${mood === "good" ? "✓" : "✗"} ${text}`))}`)
+  }
+
+  blank(): void {
+    this.#print("")
+  }
+}

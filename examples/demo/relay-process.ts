@@ -1,0 +1,81 @@
+// Owns one relay as a child process: starting it, reading its log line by line, and its end.
+import { type ChildProcess, fork } from "node:child_process"
+import { once } from "node:events"
+import { createInterface } from "node:readline"
+import type { Readable } from "node:stream"
+import { fileURLToPath } from "node:url"
+import type { RelayLog } from "../order-service/relay.ts"
+
+const RELAY = fileURLToPath(new URL("../order-service/relay.ts", import.meta.url))
+const ERROR_TAIL_CHARACTERS = 2_000
+
+export interface RelayProcessOptions {
+  name: string
+  env: NodeJS.ProcessEnv
+  onLog: (line: RelayLog) => void
+  /** It ended although nobody had ended it. */
+  onCrash: (error: Error) => void
+}
+
+export class RelayProcess {
+  readonly name: string
+  /** Resolves when it has ended and all its output has been read. */
+  readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
+  readonly #child: ChildProcess
+  #mayEnd = false
+  #errorOutput = ""
+
+  constructor({ name, env, onLog, onCrash }: RelayProcessOptions) {
+    this.name = name
+    this.#child = fork(RELAY, {
+      env: { ...process.env, ...env, RELAY_NAME: name },
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+    })
+    createInterface({ input: this.#child.stdout as Readable }).on("line", (line) => {
+      const entry = parseLog(line)
+      if (entry) onLog(entry)
+      else this.#errorOutput += `${line}\n`
+    })
+    this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#errorOutput = (this.#errorOutput + text).slice(-ERROR_TAIL_CHARACTERS)
+    })
+    this.ended = once(this.#child, "close").then(([code, signal]) => {
+      if (!this.#mayEnd) {
+        onCrash(new Error(`${name} ended by itself (${signal ?? `exit code ${code}`})\n${this.#errorOutput}`))
+      }
+      return { code, signal }
+    })
+    this.ended.catch((error: Error) => onCrash(error))
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
+  /** Lets it finish what it is doing. @returns its exit code */
+  async stop(): Promise<number | null> {
+    this.#mayEnd = true
+    this.#child.kill("SIGTERM")
+    return (await this.ended).code
+  }
+
+  /** Ends it at once, without a chance to do anything about it. */
+  async kill(): Promise<void> {
+    this.#mayEnd = true
+    this.#child.kill("SIGKILL")
+    await this.ended.catch(() => {})
+  }
+}
+
+/** A process that is killed may leave half a line behind. */
+function parseLog(line: string): RelayLog | undefined {
+  try {
+    return JSON.parse(line) as RelayLog
+  } catch {
+    return undefined
+  }
+}

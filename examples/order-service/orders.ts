@@ -1,0 +1,90 @@
+// Owns orders. Placing one stores it and its event in one transaction: either both are there, or neither.
+import { TransactionCanceledException } from "@aws-sdk/client-dynamodb"
+import {
+  type DynamoDBDocumentClient,
+  GetCommand,
+  TransactWriteCommand,
+  UpdateCommand,
+} from "@aws-sdk/lib-dynamodb"
+import {
+  type DynamoDBAwsSdkTransactionCollector,
+  withDynamoDBAwsSdkTransaction,
+} from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
+import type { BusEvent, IOutboxEventBus } from "outbox-event-bus"
+
+export interface Order {
+  orderId: string
+  customer: string
+  article: string
+  postcode: string
+}
+
+/** The event says which order; what handlers need to know of it they read when they run, so that mending it helps. */
+export type OrderPlaced = BusEvent<"order.placed", { orderId: string }>
+
+export class OrderNumberTakenError extends Error {
+  override readonly name = "OrderNumberTakenError"
+}
+
+export class Orders {
+  constructor(
+    private readonly documents: DynamoDBDocumentClient,
+    private readonly tableName: string,
+    private readonly bus: IOutboxEventBus<DynamoDBAwsSdkTransactionCollector>,
+  ) {}
+
+  // #region place-order
+  /** @throws {OrderNumberTakenError} when there is such an order already; nothing is stored then, no event either. */
+  async place(order: Order): Promise<void> {
+    try {
+      await withDynamoDBAwsSdkTransaction(async (transaction) => {
+        transaction.push({
+          Put: {
+            TableName: this.tableName,
+            Item: order,
+            ConditionExpression: "attribute_not_exists(orderId)",
+          },
+        })
+        // The bus finds the transaction by itself, however deep in the code the event is emitted.
+        await this.bus.emit({ type: "order.placed", payload: { orderId: order.orderId } })
+        await this.documents.send(new TransactWriteCommand({ TransactItems: transaction.items }))
+      })
+    } catch (error) {
+      if (isRefused(error)) throw new OrderNumberTakenError(`there is an order ${order.orderId} already`)
+      throw error
+    }
+  }
+  // #endregion
+
+  async correctPostcode(orderId: string, postcode: string): Promise<void> {
+    await this.documents.send(
+      new UpdateCommand({
+        TableName: this.tableName,
+        Key: { orderId },
+        UpdateExpression: "SET postcode = :postcode",
+        ConditionExpression: "attribute_exists(orderId)",
+        ExpressionAttributeValues: { ":postcode": postcode },
+      }),
+    )
+  }
+}
+
+export async function findOrder(
+  documents: DynamoDBDocumentClient,
+  tableName: string,
+  orderId: string,
+): Promise<Order> {
+  const { Item: order } = await documents.send(
+    new GetCommand({ TableName: tableName, Key: { orderId }, ConsistentRead: true }),
+  )
+  if (order === undefined) throw new Error(`there is no order ${orderId}`)
+  return order as Order
+}
+
+/** Whether the condition of the first item, the order, was not met. */
+function isRefused(error: unknown): boolean {
+  return (
+    error instanceof TransactionCanceledException &&
+    error.CancellationReasons?.[0]?.Code === "ConditionalCheckFailed"
+  )
+}
