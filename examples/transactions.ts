@@ -1,0 +1,93 @@
+// The ways to store an event in the same transaction as the data it is about.
+import { AsyncLocalStorage } from "node:async_hooks"
+import { type DynamoDBClient, TransactionCanceledException } from "@aws-sdk/client-dynamodb"
+import { type DynamoDBDocumentClient, TransactWriteCommand } from "@aws-sdk/lib-dynamodb"
+import {
+  DynamoDBAwsSdkOutbox,
+  type DynamoDBAwsSdkTransactionCollector,
+  type TransactWriteItem,
+  withDynamoDBAwsSdkTransaction,
+} from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
+import { OutboxEventBus } from "outbox-event-bus"
+
+interface Order {
+  orderId: string
+  total: number
+}
+
+type EventBus = OutboxEventBus<DynamoDBAwsSdkTransactionCollector>
+
+/** With the helper; the outbox has `getCollector: getDynamoDBAwsSdkCollector()`. */
+export async function withTheHelper(client: DynamoDBDocumentClient, bus: EventBus, order: Order) {
+  // #region helper
+  await withDynamoDBAwsSdkTransaction(async (transaction) => {
+    transaction.push({ Put: { TableName: "orders", Item: order } })
+    await bus.emit({ type: "order.placed", payload: { orderId: order.orderId } })
+    await client.send(new TransactWriteCommand({ TransactItems: transaction.items }))
+  })
+  // #endregion
+}
+
+/** With an AsyncLocalStorage of your own, such as one that a framework has for each request. */
+export function withYourOwnStorage(client: DynamoDBClient, documents: DynamoDBDocumentClient) {
+  // #region own-storage
+  const transactions = new AsyncLocalStorage<TransactWriteItem[]>()
+
+  const outbox = new DynamoDBAwsSdkOutbox({
+    client,
+    tableName: "outbox",
+    getCollector: () => transactions.getStore(),
+  })
+
+  async function inTransaction<T>(work: () => Promise<T>): Promise<T> {
+    const items: TransactWriteItem[] = []
+    const result = await transactions.run(items, work)
+    if (items.length > 0) await documents.send(new TransactWriteCommand({ TransactItems: items }))
+    outbox.wake()
+    return result
+  }
+  // #endregion
+  return { bus: new OutboxEventBus(outbox, (error) => console.error(error)), inTransaction, transactions }
+}
+
+/** With an array that is handed to `emit`. */
+export async function withABareArray(client: DynamoDBDocumentClient, bus: EventBus, order: Order) {
+  // #region bare-array
+  const items: TransactWriteItem[] = [{ Put: { TableName: "orders", Item: order } }]
+  await bus.emit({ type: "order.placed", payload: { orderId: order.orderId } }, items)
+  await client.send(new TransactWriteCommand({ TransactItems: items }))
+  // #endregion
+}
+
+/** With an object that is handed to `emit`: for a unit of work that you have already. */
+export async function withAnExplicitCollector(client: DynamoDBDocumentClient, bus: EventBus, order: Order) {
+  // #region explicit-collector
+  const items: TransactWriteItem[] = []
+  const unitOfWork = { items, push: (item: TransactWriteItem) => void items.push(item) }
+
+  unitOfWork.push({ Put: { TableName: "orders", Item: order } })
+  await bus.emit({ type: "order.placed", payload: { orderId: order.orderId } }, unitOfWork)
+  await client.send(new TransactWriteCommand({ TransactItems: unitOfWork.items }))
+  // #endregion
+}
+
+/** Tells which write was refused. */
+export async function whenItIsRefused(client: DynamoDBDocumentClient, bus: EventBus, order: Order) {
+  // #region refused
+  try {
+    await withDynamoDBAwsSdkTransaction(async (transaction) => {
+      transaction.push({
+        Put: { TableName: "orders", Item: order, ConditionExpression: "attribute_not_exists(orderId)" },
+      })
+      await bus.emit({ type: "order.placed", payload: { orderId: order.orderId } })
+      await client.send(new TransactWriteCommand({ TransactItems: transaction.items }))
+    })
+  } catch (error) {
+    const isRefused =
+      error instanceof TransactionCanceledException &&
+      error.CancellationReasons?.[0]?.Code === "ConditionalCheckFailed" // [0]: the order was pushed first
+    if (isRefused) throw new Error(`order ${order.orderId} exists already`, { cause: error })
+    throw error
+  }
+  // #endregion
+}
