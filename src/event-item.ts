@@ -49,8 +49,8 @@ function buildItem(event: BusEvent): EventItem {
   if (!types.isDate(occurredAt)) refuse("occurredAt", `is ${show(occurredAt)}; allowed: a Date`)
 
   const item: EventItem = {
-    id,
-    type,
+    id: toStored(id, "id") as string,
+    type: toStored(type, "type") as string,
     // An event without payload keeps the attribute: an item that has none is a damaged one.
     payload: toStored(payload, "payload") ?? null,
     occurredAt: toStored(occurredAt, "occurredAt") as string,
