@@ -32,7 +32,8 @@ export function failedAttempt(
 ): FailedAttempt {
   const attempts = retryCount + 1
   if (attempts >= maxRetries) return deadLetter(error, attempts, occurredAt)
-  const backoff = Math.min(calculateBackoff(attempts), MAX_DELAY_MS)
+  // After a thousand attempts without a backoff it is 0 · Infinity, which is no number.
+  const backoff = Math.min(calculateBackoff(attempts), MAX_DELAY_MS) || 0
   return {
     status: EventStatus.CREATED,
     retryCount: attempts,
