@@ -3,7 +3,6 @@
  * missing, as from a mocked client that has run out, counts as an empty one; one that does not come, as over a
  * connection that hangs, counts as an error after a while, so that nothing waits for ever.
  */
-import { setTimeout as delay } from "node:timers/promises"
 import {
   type DynamoDBDocumentClient,
   GetCommand,
@@ -82,7 +81,7 @@ export class Requests {
         if (tries === 0) onError(error)
         if (isNamed(error, "ValidationException") || Date.now() >= Math.min(until, this.giveUpAt))
           return undefined
-        await delay(Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS))
+        await pause(Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS))
       }
     }
   }
@@ -122,6 +121,11 @@ export class Requests {
       clearTimeout(timer)
     }
   }
+}
+
+/** Unlike those of `node:timers/promises`, the global timers are replaced by the fake ones of tests. */
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 export function isNamed(error: unknown, name: string): boolean {
