@@ -1,0 +1,271 @@
+/** Each write by its exact input: every clause of a condition is here, so taking one away fails a test. */
+import { EventStatus } from "outbox-event-bus"
+import { describe, expect, it } from "vitest"
+import { toItem } from "./event-item.ts"
+import type { FailedAttempt, Hold } from "./transitions.ts"
+import * as transitions from "./transitions.ts"
+
+const hold: Hold = { id: "e1", token: "t1", leaseEndsAt: 2000, dueAt: 900 }
+const Key = { id: "e1" }
+const TableName = "outbox"
+
+const retried: FailedAttempt = { status: EventStatus.CREATED, retryCount: 2, error: "boom", gsiSortKey: 5000 }
+const dead: FailedAttempt = { status: EventStatus.FAILED, retryCount: 5, error: "boom", gsiSortKey: 100 }
+
+const mineOrDone =
+  "(#status = :active AND #claimToken = :mine AND #gsiSortKey IN (:myLease, :myOtherLease)) OR " +
+  "(#status = :next AND #claimToken = :mine AND #gsiSortKey = :nextKey)"
+const names = (...attributes: string[]) => Object.fromEntries(attributes.map((name) => [`#${name}`, name]))
+
+it("publish: only where the id is not in the table", () => {
+  const event = { id: "e1", type: "t", payload: 1, occurredAt: new Date(0) }
+  expect(transitions.publish(TableName, toItem(event))).toEqual({
+    TableName,
+    Item: toItem(event),
+    ConditionExpression: "attribute_not_exists(id)",
+  })
+})
+
+it("claim: only what is created and due, or was claimed by this very write; answers with the item as it is now", () => {
+  expect(transitions.claim(TableName, hold, 1000)).toEqual({
+    TableName,
+    Key,
+    UpdateExpression:
+      "SET #status = :set_status, #gsiSortKey = :set_gsiSortKey, #startedOn = :set_startedOn, #claimToken = :set_claimToken",
+    ConditionExpression:
+      "(#status = :created AND #gsiSortKey <= :now) OR " +
+      "(#status = :next AND #claimToken = :mine AND #gsiSortKey = :nextKey)",
+    ExpressionAttributeNames: names("status", "gsiSortKey", "startedOn", "claimToken"),
+    ExpressionAttributeValues: {
+      ":set_status": "active",
+      ":set_gsiSortKey": 2000,
+      ":set_startedOn": 1000,
+      ":set_claimToken": "t1",
+      ":created": "created",
+      ":now": 1000,
+      ":next": "active",
+      ":mine": "t1",
+      ":nextKey": 2000,
+    },
+    ReturnValues: "ALL_NEW",
+  })
+})
+
+it("renew: only my claim gets a later end of its lease, and nothing else changes", () => {
+  expect(transitions.renew(TableName, hold, 3000)).toEqual({
+    TableName,
+    Key,
+    UpdateExpression: "SET #status = :set_status, #gsiSortKey = :set_gsiSortKey",
+    ConditionExpression: mineOrDone,
+    ExpressionAttributeNames: names("status", "gsiSortKey", "claimToken"),
+    ExpressionAttributeValues: {
+      ":set_status": "active",
+      ":set_gsiSortKey": 3000,
+      ":active": "active",
+      ":mine": "t1",
+      ":myLease": 2000,
+      ":myOtherLease": 2000,
+      ":next": "active",
+      ":nextKey": 3000,
+    },
+  })
+})
+
+it("release: only my claim goes back to created, due as before", () => {
+  expect(transitions.release(TableName, hold)).toEqual({
+    TableName,
+    Key,
+    UpdateExpression: "SET #status = :set_status, #gsiSortKey = :set_gsiSortKey REMOVE #startedOn",
+    ConditionExpression: mineOrDone,
+    ExpressionAttributeNames: names("status", "gsiSortKey", "startedOn", "claimToken"),
+    ExpressionAttributeValues: {
+      ":set_status": "created",
+      ":set_gsiSortKey": 900,
+      ":active": "active",
+      ":mine": "t1",
+      ":myLease": 2000,
+      ":myOtherLease": 2000,
+      ":next": "created",
+      ":nextKey": 900,
+    },
+  })
+})
+
+describe("fail", () => {
+  it("sets my claim back to created, due later, with count and error", () => {
+    expect(transitions.fail(TableName, hold, retried)).toEqual({
+      TableName,
+      Key,
+      UpdateExpression:
+        "SET #status = :set_status, #retryCount = :set_retryCount, #lastError = :set_lastError, " +
+        "#gsiSortKey = :set_gsiSortKey, #nextRetryAt = :set_nextRetryAt",
+      ConditionExpression: mineOrDone,
+      ExpressionAttributeNames: names(
+        "status",
+        "retryCount",
+        "lastError",
+        "gsiSortKey",
+        "nextRetryAt",
+        "claimToken",
+      ),
+      ExpressionAttributeValues: {
+        ":set_status": "created",
+        ":set_retryCount": 2,
+        ":set_lastError": "boom",
+        ":set_gsiSortKey": 5000,
+        ":set_nextRetryAt": 5000,
+        ":active": "active",
+        ":mine": "t1",
+        ":myLease": 2000,
+        ":myOtherLease": 2000,
+        ":next": "created",
+        ":nextKey": 5000,
+      },
+    })
+  })
+
+  it("makes my claim a dead letter that stays in the index, under the time of its occurrence", () => {
+    expect(transitions.fail(TableName, hold, dead)).toMatchObject({
+      UpdateExpression:
+        "SET #status = :set_status, #retryCount = :set_retryCount, #lastError = :set_lastError, " +
+        "#gsiSortKey = :set_gsiSortKey REMOVE #nextRetryAt",
+      ConditionExpression: mineOrDone,
+      ExpressionAttributeValues: {
+        ":set_status": "failed",
+        ":set_retryCount": 5,
+        ":set_gsiSortKey": 100,
+        ":next": "failed",
+        ":nextKey": 100,
+      },
+    })
+  })
+
+  it("also holds a claim whose renewal was written although its answer got lost", () => {
+    const unsure: Hold = { ...hold, unconfirmedLeaseEnd: 2500 }
+    for (const input of [
+      transitions.fail(TableName, unsure, retried),
+      transitions.release(TableName, unsure),
+      transitions.renew(TableName, unsure, 2500),
+    ]) {
+      expect(input.ExpressionAttributeValues).toMatchObject({ ":myLease": 2000, ":myOtherLease": 2500 })
+    }
+  })
+})
+
+it("complete: whoever holds the claim, but never an item that is gone or completed; it leaves the index", () => {
+  expect(transitions.complete(TableName, "e1", 1000)).toEqual({
+    TableName,
+    Key,
+    UpdateExpression:
+      "SET #status = :set_status, #completedOn = :set_completedOn REMOVE #gsiSortKey, #claimToken, #nextRetryAt",
+    ConditionExpression: "attribute_exists(id) AND #status <> :completed",
+    ExpressionAttributeNames: names("status", "completedOn", "gsiSortKey", "claimToken", "nextRetryAt"),
+    ExpressionAttributeValues: {
+      ":set_status": "completed",
+      ":set_completedOn": 1000,
+      ":completed": "completed",
+    },
+  })
+})
+
+describe("recover", () => {
+  it("takes only what is still active, with its lease still over and its count unchanged; answers with the item", () => {
+    expect(transitions.recover(TableName, "e1", retried, 1, 3000)).toEqual({
+      TableName,
+      Key,
+      UpdateExpression:
+        "SET #status = :set_status, #retryCount = :set_retryCount, #lastError = :set_lastError, " +
+        "#gsiSortKey = :set_gsiSortKey, #nextRetryAt = :set_nextRetryAt REMOVE #claimToken",
+      ConditionExpression: "#status = :active AND #gsiSortKey <= :now AND #retryCount = :seenCount",
+      ExpressionAttributeNames: names(
+        "status",
+        "retryCount",
+        "lastError",
+        "gsiSortKey",
+        "nextRetryAt",
+        "claimToken",
+      ),
+      ExpressionAttributeValues: {
+        ":set_status": "created",
+        ":set_retryCount": 2,
+        ":set_lastError": "boom",
+        ":set_gsiSortKey": 5000,
+        ":set_nextRetryAt": 5000,
+        ":active": "active",
+        ":now": 3000,
+        ":seenCount": 1,
+      },
+      ReturnValues: "ALL_NEW",
+    })
+  })
+
+  it("of an item without a count: only while it has none", () => {
+    const input = transitions.recover(TableName, "e1", dead, undefined, 3000)
+    expect(input.ConditionExpression).toBe(
+      "#status = :active AND #gsiSortKey <= :now AND attribute_not_exists(#retryCount)",
+    )
+    expect(input.ExpressionAttributeValues).not.toHaveProperty(":seenCount")
+    expect(input.UpdateExpression).toMatch(/ REMOVE #nextRetryAt, #claimToken$/)
+  })
+})
+
+it("setAside: only the item as its recovery left it", () => {
+  const input = transitions.setAside(TableName, "e1", dead, retried)
+  expect(input).toMatchObject({
+    ConditionExpression: "#status = :recovered AND #gsiSortKey = :recoveredKey",
+    ExpressionAttributeValues: {
+      ":set_status": "failed",
+      ":recovered": "created",
+      ":recoveredKey": 5000,
+    },
+  })
+  expect(input).not.toHaveProperty("ReturnValues")
+})
+
+it("retry: only what is failed; due now, with all attempts before it and no trace of the failure", () => {
+  expect(transitions.retry(TableName, "e1", 1000)).toEqual({
+    TableName,
+    Key,
+    UpdateExpression:
+      "SET #status = :set_status, #retryCount = :set_retryCount, #gsiSortKey = :set_gsiSortKey " +
+      "REMOVE #lastError, #nextRetryAt, #startedOn, #claimToken",
+    ConditionExpression: "#status = :failed",
+    ExpressionAttributeNames: names(
+      "status",
+      "retryCount",
+      "gsiSortKey",
+      "lastError",
+      "nextRetryAt",
+      "startedOn",
+      "claimToken",
+    ),
+    ExpressionAttributeValues: {
+      ":set_status": "created",
+      ":set_retryCount": 0,
+      ":set_gsiSortKey": 1000,
+      ":failed": "failed",
+    },
+  })
+})
+
+it("no update works without a condition, and each refers to exactly the names and values it defines", () => {
+  const inputs = [
+    transitions.claim(TableName, hold, 1000),
+    transitions.renew(TableName, hold, 3000),
+    transitions.release(TableName, hold),
+    transitions.fail(TableName, hold, retried),
+    transitions.fail(TableName, hold, dead),
+    transitions.complete(TableName, "e1", 1000),
+    transitions.recover(TableName, "e1", retried, 1, 3000),
+    transitions.recover(TableName, "e1", dead, undefined, 3000),
+    transitions.setAside(TableName, "e1", dead, retried),
+    transitions.retry(TableName, "e1", 1000),
+  ]
+  for (const input of inputs) {
+    expect(input.ConditionExpression).toBeTruthy()
+    const text = `${input.UpdateExpression} ${input.ConditionExpression}`
+    const used = (prefix: string) => [...new Set(text.match(new RegExp(`${prefix}\\w+`, "g")))].sort()
+    expect(Object.keys(input.ExpressionAttributeNames ?? {}).sort()).toEqual(used("#"))
+    expect(Object.keys(input.ExpressionAttributeValues ?? {}).sort()).toEqual(used(":"))
+  }
+})
