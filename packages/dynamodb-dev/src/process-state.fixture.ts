@@ -4,11 +4,16 @@ import { vi } from "vitest"
 
 /** Whether a process with this id runs. One that has ended and is only remembered by its parent doesn't count. */
 export function isRunning(pid: number): boolean {
+  const state = stateOf(pid)
+  return state !== "" && !state.startsWith("Z")
+}
+
+/** What `ps` says of it: `T...` when it is stopped, nothing when it is gone. */
+export function stateOf(pid: number): string {
   try {
-    const state = execFileSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" }).trim()
-    return state !== "" && !state.startsWith("Z")
+    return execFileSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" }).trim()
   } catch {
-    return false
+    return ""
   }
 }
 
