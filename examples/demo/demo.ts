@@ -183,7 +183,7 @@ async function reckon(cast: Cast, documents: DynamoDBDocumentClient, tables: Tab
     tell.verdict(`All ${checks} checks against the tables hold, after ${tell.seconds} s. lost: 0`, "good")
   } else {
     tell.verdict(`The summary does not hold: ${problems.length} of ${checks} checks failed`, "bad")
-    for (const problem of problems) tell.verdict(problem, "bad")
+    for (const problem of problems) tell.problem(problem)
   }
   return problems.length === 0
 }
@@ -264,7 +264,7 @@ async function main(): Promise<number> {
   try {
     return (await stage.run(() => play(stage, tell))) ? 0 : 1
   } catch (error) {
-    tell.verdict(error instanceof Error ? error.message : String(error), "bad")
+    tell.brokenOff(error instanceof Error ? error.message : String(error))
     return error instanceof InterruptedError ? 130 : 1
   } finally {
     // Children and the database end with this process, also when they can't be ended well.

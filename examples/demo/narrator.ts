@@ -22,11 +22,7 @@ const MOODS = { plain: (text: string) => text, good: green, bad: red } as const
 
 export class Narrator {
   readonly #startedAt = performance.now()
-  readonly #print: (line: string) => void
-
-  constructor(print: (line: string) => void = console.log) {
-    this.#print = print
-  }
+  #print: (line: string) => void = console.log
 
   get seconds(): string {
     return ((performance.now() - this.#startedAt) / 1000).toFixed(1)
@@ -71,6 +67,16 @@ export class Narrator {
 
   verdict(text: string, mood: Exclude<Mood, "plain">): void {
     this.#print(`\n${bold(MOODS[mood](`${mood === "good" ? "✓" : "✗"} ${text}`))}`)
+  }
+
+  problem(text: string): void {
+    this.#print(`  ${red(text)}`)
+  }
+
+  /** The last words, when the play was broken off: whoever still goes on is not heard. */
+  brokenOff(reason: string): void {
+    this.verdict(reason, "bad")
+    this.#print = () => {}
   }
 
   blank(): void {

@@ -41,7 +41,8 @@ export class RelayProcess {
     })
     this.ended = once(this.#child, "close").then(([code, signal]) => {
       if (!this.#mayEnd) {
-        onCrash(new Error(`${name} ended by itself (${signal ?? `exit code ${code}`})\n${this.#errorOutput}`))
+        const how = signal ?? `exit code ${code}`
+        onCrash(new Error(`${name} ended by itself (${how})\n${this.#errorOutput}`.trim()))
       }
       return { code, signal }
     })

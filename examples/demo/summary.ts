@@ -41,9 +41,8 @@ export function summarise(ledger: Ledger, found: Found): Summary {
     sum(events.map(({ retryCount }) => retryCount)) -
     recovered.length +
     sum([...ledger.redriven.values()].map((retryCount) => retryCount - 1))
-  const lost = ledger.placed.filter(
-    (orderId) => !delivered.some((event) => event.orderId === orderId && isDelivered(event)),
-  )
+  const lost = ledger.placed.filter((orderId) => !delivered.some((event) => event.orderId === orderId))
+  const unshipped = ledger.placed.filter((orderId) => !ledger.isShipped(orderId))
 
   const rows = [
     row("placed", ledger.placed.length, found.orders.length, "orders, each with its event"),
