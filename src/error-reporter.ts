@@ -3,6 +3,7 @@ import {
   type BusEvent,
   type ErrorHandler,
   EventStatus,
+  formatErrorMessage,
   HandlerError,
   MaxRetriesExceededError,
   OperationalError,
@@ -16,8 +17,7 @@ export class ErrorReporter {
   readonly report = (error: OutboxError): void => {
     try {
       // An async function passes as an ErrorHandler; its rejection would end the process.
-      const returned: unknown = this.onError?.(error)
-      if (returned instanceof Promise) returned.catch(warn)
+      Promise.resolve(this.onError?.(error)).catch(warn)
     } catch (thrown) {
       warn(thrown)
     }
@@ -40,6 +40,6 @@ export class ErrorReporter {
 }
 
 function warn(thrown: unknown): void {
-  const description = thrown instanceof Error ? thrown.stack : String(thrown)
+  const description = thrown instanceof Error ? thrown.stack : formatErrorMessage(thrown)
   process.emitWarning(`The onError handler of an outbox failed: ${description}`, "OutboxWarning")
 }
