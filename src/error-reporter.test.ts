@@ -1,0 +1,114 @@
+import { runInNewContext } from "node:vm"
+import { type BusEvent, HandlerError, MaxRetriesExceededError, OperationalError } from "outbox-event-bus"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { allPromisesRun } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
+import { ErrorReporter } from "./error-reporter.ts"
+
+const event: BusEvent = { id: "e1", type: "t", payload: 1, occurredAt: new Date(0) }
+const boom = new Error("boom")
+const warnings = vi.spyOn(process, "emitWarning")
+
+beforeEach(() => {
+  warnings.mockReset().mockImplementation(() => {})
+})
+afterEach(() => {
+  vi.clearAllMocks()
+})
+
+const create = (onError = vi.fn()) => {
+  const reporter = new ErrorReporter()
+  reporter.onError = onError
+  return { reporter, onError }
+}
+
+describe("a failed attempt is reported", () => {
+  it("as a HandlerError with event and cause while attempts are left", () => {
+    const { reporter, onError } = create()
+    reporter.attemptFailed(boom, event, { status: "created", retryCount: 1, error: "boom", gsiSortKey: 1 })
+    expect(onError).toHaveBeenCalledOnce()
+    expect(onError.mock.lastCall?.[0]).toBeInstanceOf(HandlerError)
+    expect(onError.mock.lastCall?.[0]).toMatchObject({ event, cause: boom })
+  })
+
+  it("as a MaxRetriesExceededError with the dead letter when it was the last one", () => {
+    const { reporter, onError } = create()
+    reporter.attemptFailed(boom, event, { status: "failed", retryCount: 5, error: "boom", gsiSortKey: 1 })
+    expect(onError).toHaveBeenCalledOnce()
+    expect(onError.mock.lastCall?.[0]).toBeInstanceOf(MaxRetriesExceededError)
+    expect(onError.mock.lastCall?.[0]).toMatchObject({
+      message: "Max retries exceeded (5). Event moved to DLQ.",
+      event: { ...event, error: "boom", retryCount: 5 },
+      retryCount: 5,
+      cause: boom,
+    })
+  })
+
+  it("as a HandlerError when it could not be written: nothing is moved to the dead letters then", () => {
+    const { reporter, onError } = create()
+    reporter.attemptFailed(boom, event, undefined)
+    expect(onError.mock.lastCall?.[0]).toBeInstanceOf(HandlerError)
+  })
+})
+
+it("a failed request is reported with the step, the event and the cause", () => {
+  const { reporter, onError } = create()
+  reporter.requestFailed("settle", "e1", boom)
+  expect(onError.mock.lastCall?.[0]).toBeInstanceOf(OperationalError)
+  expect(onError.mock.lastCall?.[0]).toMatchObject({
+    message: 'Could not settle event "e1"',
+    cause: boom,
+    context: { eventId: "e1" },
+  })
+})
+
+describe("an onError that fails itself changes nothing but a process warning", () => {
+  const report = (onError: () => unknown) => {
+    create(vi.fn(onError)).reporter.attemptFailed(boom, event, undefined)
+    return allPromisesRun()
+  }
+  const warning = () => warnings.mock.lastCall as unknown[]
+
+  it("where it throws", async () => {
+    const thrown = new Error("onError is broken")
+    await report(() => {
+      throw thrown
+    })
+    expect(warnings).toHaveBeenCalledOnce()
+    expect(warning()).toEqual([`The onError handler of an outbox failed: ${thrown.stack}`, "OutboxWarning"])
+  })
+
+  it("where it is async and rejects", async () => {
+    await report(async () => {
+      throw new Error("onError is broken")
+    })
+    expect(warnings).toHaveBeenCalledOnce()
+    expect(warning()[0]).toContain("onError is broken")
+  })
+
+  it("where it returns a rejected promise of another realm, as test runners have them", async () => {
+    await report(() => runInNewContext("Promise.reject('from elsewhere')"))
+    expect(warning()[0]).toContain("from elsewhere")
+  })
+
+  it.each([
+    ["text", "text"],
+    [undefined, "undefined"],
+    [Object.create(null), "[object Object]"],
+  ])("where it throws %o", async (thrown, shown) => {
+    await report(() => {
+      throw thrown
+    })
+    expect(warning()[0]).toBe(`The onError handler of an outbox failed: ${shown}`)
+  })
+
+  it("is silent where it does not fail, whatever it returns", async () => {
+    await report(async () => {})
+    await report(() => null)
+    await report(() => "text")
+    expect(warnings).not.toHaveBeenCalled()
+  })
+})
+
+it("nothing is reported to nobody", () => {
+  expect(() => new ErrorReporter().attemptFailed(boom, event, undefined)).not.toThrow()
+})

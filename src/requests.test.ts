@@ -1,0 +1,219 @@
+import { GetCommand, QueryCommand, TransactWriteCommand, UpdateCommand } from "@aws-sdk/lib-dynamodb"
+import { TimeoutError } from "outbox-event-bus"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import type { TransactWriteItem } from "./collector.ts"
+import { isNamed, Requests } from "./requests.ts"
+
+const named = (name: string, more: object = {}) => Object.assign(new Error(name), { name }, more)
+const refused = () => named("ConditionalCheckFailedException")
+const throttled = () => named("ThrottlingException")
+
+const LEASE_MS = 30_000
+const input = { TableName: "outbox", Key: { id: "e1" }, UpdateExpression: "SET a = :a" }
+
+const create = (leaseMs = LEASE_MS) => {
+  const send = vi.fn()
+  return { send, requests: new Requests(() => ({ send }), leaseMs) }
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_700_000_000_000 })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+describe("a write", () => {
+  it("gives the item where it was asked for", async () => {
+    const { send, requests } = create()
+    send.mockResolvedValueOnce({ Attributes: { id: "e1" } })
+    expect(await requests.write(input)).toEqual({ item: { id: "e1" } })
+    expect(send.mock.lastCall?.[0]).toBeInstanceOf(UpdateCommand)
+    expect(send.mock.lastCall?.[0].input).toEqual(input)
+  })
+
+  it("whose condition did not hold is refused, which is no error", async () => {
+    const { send, requests } = create()
+    send.mockRejectedValueOnce(refused())
+    expect(await requests.write(input)).toBe("refused")
+  })
+
+  it("passes on every other error", async () => {
+    const { send, requests } = create()
+    send.mockRejectedValueOnce(throttled())
+    await expect(requests.write(input)).rejects.toThrow("ThrottlingException")
+  })
+
+  it.each([[undefined], [{}]])("reads %o, as from a mocked client, as done", async (answer) => {
+    const { send, requests } = create()
+    send.mockResolvedValueOnce(answer)
+    expect(await requests.write(input)).toEqual({ item: undefined })
+  })
+
+  it("takes a client that answers without a promise, or throws at once", async () => {
+    const { send, requests } = create()
+    send.mockReturnValueOnce(undefined)
+    expect(await requests.write(input)).toEqual({ item: undefined })
+    send.mockImplementationOnce(() => {
+      throw refused()
+    })
+    expect(await requests.write(input)).toBe("refused")
+  })
+
+  it("asks for the client anew each time, since tests replace it", async () => {
+    let client = { send: vi.fn() }
+    const requests = new Requests(() => client, LEASE_MS)
+    await requests.write(input)
+    client = { send: vi.fn().mockResolvedValue({ Attributes: { id: "second" } }) }
+    expect(await requests.write(input)).toEqual({ item: { id: "second" } })
+  })
+})
+
+describe("an answer that does not come", () => {
+  it.each([
+    ["as long as a lease", LEASE_MS, LEASE_MS],
+    ["ten seconds at least", 100, 10_000],
+  ])("is waited for %s, and no longer", async (_, leaseMs, waitMs) => {
+    const { send, requests } = create(leaseMs)
+    send.mockReturnValue(new Promise(() => {}))
+    const results: unknown[] = []
+    for (const request of [requests.write(input), requests.query(input), requests.get("outbox", "e1")]) {
+      request.catch((error) => results.push(error))
+    }
+    await vi.advanceTimersByTimeAsync(waitMs - 1)
+    expect(results).toEqual([])
+    await vi.advanceTimersByTimeAsync(1)
+    expect(results).toEqual([0, 1, 2].map(() => new TimeoutError("an answer of DynamoDB", waitMs)))
+  })
+
+  it("leaves no timer behind when it does come", async () => {
+    const { requests } = create()
+    await requests.write(input)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe("a persistent write", () => {
+  it("tries again until it succeeds, and tells of the first error only", async () => {
+    const { send, requests } = create()
+    send.mockRejectedValueOnce(throttled()).mockRejectedValueOnce(new Error("socket hang up"))
+    send.mockResolvedValueOnce({})
+    const onError = vi.fn()
+    const written = requests.writePersistently(input, onError)
+    await vi.advanceTimersByTimeAsync(49)
+    expect(send).toHaveBeenCalledTimes(1)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(send).toHaveBeenCalledTimes(2)
+    await vi.advanceTimersByTimeAsync(100)
+    expect(await written).toEqual({ item: undefined })
+    expect(onError).toHaveBeenCalledExactlyOnceWith(throttled())
+  })
+
+  it("takes a refusal for an answer", async () => {
+    const { send, requests } = create()
+    send.mockRejectedValueOnce(throttled()).mockRejectedValueOnce(refused())
+    const written = requests.writePersistently(input, () => {})
+    await vi.advanceTimersByTimeAsync(50)
+    expect(await written).toBe("refused")
+  })
+
+  it("gives up after a lease, with pauses of two seconds at most", async () => {
+    const { send, requests } = create()
+    send.mockRejectedValue(throttled())
+    const written = vi.fn()
+    void requests.writePersistently(input, () => {}).then(written)
+    await vi.advanceTimersByTimeAsync(LEASE_MS - 2000)
+    expect(written).not.toHaveBeenCalled()
+    await vi.advanceTimersByTimeAsync(4000)
+    expect(written).toHaveBeenCalledExactlyOnceWith(undefined)
+    // 50, 100, 200, 400, 800, 1600 ms and then one each two seconds.
+    expect(send.mock.calls.length).toBeGreaterThan(15)
+    expect(send.mock.calls.length).toBeLessThan(25)
+  })
+
+  it("gives up at once what DynamoDB finds invalid: it would again", async () => {
+    const { send, requests } = create()
+    send.mockRejectedValue(named("ValidationException"))
+    const onError = vi.fn()
+    expect(await requests.writePersistently(input, onError)).toBeUndefined()
+    expect(send).toHaveBeenCalledOnce()
+    expect(onError).toHaveBeenCalledOnce()
+  })
+
+  it("gives up after a few seconds in a hurry, until there is time again", async () => {
+    const { send, requests } = create()
+    send.mockRejectedValue(throttled())
+    requests.hurry()
+    const written = vi.fn()
+    void requests.writePersistently(input, () => {}).then(written)
+    await vi.advanceTimersByTimeAsync(7000)
+    expect(written).toHaveBeenCalledExactlyOnceWith(undefined)
+
+    requests.takeTime()
+    void requests.writePersistently(input, () => {}).then(written)
+    await vi.advanceTimersByTimeAsync(LEASE_MS - 2000)
+    expect(written).toHaveBeenCalledOnce()
+  })
+})
+
+describe("a transaction", () => {
+  const items: TransactWriteItem[] = [
+    { Put: { TableName: "outbox", Item: { id: "e1" } } },
+    { Put: { TableName: "outbox", Item: { id: "e2" } } },
+    { Put: { TableName: "outbox", Item: { id: "e3" } } },
+  ]
+  const cancelled = (...codes: (string | undefined)[]) =>
+    named("TransactionCanceledException", { CancellationReasons: codes.map((Code) => ({ Code })) })
+
+  it("is sent as one command", async () => {
+    const { send, requests } = create()
+    expect(await requests.writeAll(items)).toEqual([])
+    expect(send.mock.lastCall?.[0]).toBeInstanceOf(TransactWriteCommand)
+    expect(send.mock.lastCall?.[0].input).toEqual({ TransactItems: items })
+  })
+
+  it("tells which conditions did not hold", async () => {
+    const { send, requests } = create()
+    send.mockRejectedValueOnce(cancelled("ConditionalCheckFailed", "None", "ConditionalCheckFailed"))
+    expect(await requests.writeAll(items)).toEqual([0, 2])
+  })
+
+  it.each([
+    ["cancelled for another reason", cancelled("None", "TransactionConflict", undefined)],
+    ["cancelled without reasons", named("TransactionCanceledException")],
+    ["failed otherwise", throttled()],
+  ])("throws where it is %s", async (_, error) => {
+    const { send, requests } = create()
+    send.mockRejectedValueOnce(error)
+    await expect(requests.writeAll(items)).rejects.toBe(error)
+  })
+})
+
+describe("reads", () => {
+  it("a page of an index", async () => {
+    const { send, requests } = create()
+    send.mockResolvedValueOnce({ Items: [{ id: "e1" }], LastEvaluatedKey: { id: "e1" } })
+    expect(await requests.query(input)).toEqual({ rows: [{ id: "e1" }], next: { id: "e1" } })
+    expect(send.mock.lastCall?.[0]).toBeInstanceOf(QueryCommand)
+    expect(await requests.query(input)).toEqual({ rows: [] })
+  })
+
+  it("an item as it is now, whatever an index shows", async () => {
+    const { send, requests } = create()
+    send.mockResolvedValueOnce({ Item: { id: "e1" } })
+    expect(await requests.get("outbox", "e1")).toEqual({ id: "e1" })
+    expect(send.mock.lastCall?.[0]).toBeInstanceOf(GetCommand)
+    expect(send.mock.lastCall?.[0].input).toEqual({
+      TableName: "outbox",
+      Key: { id: "e1" },
+      ConsistentRead: true,
+    })
+    expect(await requests.get("outbox", "gone")).toBeUndefined()
+  })
+})
+
+it("an error is known by its name", () => {
+  expect(isNamed(refused(), "ConditionalCheckFailedException")).toBe(true)
+  expect(isNamed(refused(), "ThrottlingException")).toBe(false)
+  expect(isNamed({ name: "ThrottlingException" }, "ThrottlingException")).toBe(false)
+})
