@@ -1,0 +1,86 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { allPromisesRun, deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
+import { IndexRows, rowsDue } from "./index-rows.fixture.ts"
+import { Recovery } from "./recovery.ts"
+import type { Row } from "./status-index.ts"
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_700_000_000_000 })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const create = (count = 0) => {
+  const stuckEvents = vi.fn(new IndexRows(rowsDue(count)).read)
+  const recovered: string[] = []
+  const recover = vi.fn(async ({ id }: Row): Promise<void> => {
+    recovered.push(id)
+  })
+  const recovery = new Recovery(stuckEvents, recover, { intervalMs: 15_000, batchSize: 50 })
+  return { recovery, stuckEvents, recover, recovered }
+}
+
+describe("when it looks", () => {
+  it("is at once, and then only as often as leases need it", async () => {
+    const { recovery, stuckEvents } = create()
+    await recovery.runIfDue()
+    await recovery.runIfDue()
+    expect(stuckEvents).toHaveBeenCalledOnce()
+    vi.advanceTimersByTime(14_999)
+    await recovery.runIfDue()
+    expect(stuckEvents).toHaveBeenCalledOnce()
+    vi.advanceTimersByTime(1)
+    await recovery.runIfDue()
+    expect(stuckEvents).toHaveBeenCalledTimes(2)
+  })
+
+  it("is at once again after a reset", async () => {
+    const { recovery, stuckEvents } = create()
+    await recovery.runIfDue()
+    recovery.reset()
+    await recovery.runIfDue()
+    expect(stuckEvents).toHaveBeenCalledTimes(2)
+  })
+
+  it("is at once again after a look that failed", async () => {
+    const { recovery, stuckEvents } = create(1)
+    stuckEvents.mockRejectedValueOnce(new Error("throttled"))
+    await expect(recovery.runIfDue()).rejects.toThrow("throttled")
+    await recovery.runIfDue()
+    expect(stuckEvents).toHaveBeenCalledTimes(2)
+  })
+})
+
+describe("what it finds", () => {
+  it.each([0, 1, 50, 120])("is recovered, all of %i events, page by page", async (count) => {
+    const { recovery, stuckEvents, recovered } = create(count)
+    await recovery.runIfDue()
+    expect(recovered.sort()).toEqual(rowsDue(count).map(({ id }) => id))
+    expect(stuckEvents.mock.calls.every(([{ limit }]) => limit === 50)).toBe(true)
+    expect(stuckEvents).toHaveBeenCalledTimes(Math.floor(count / 50) + 1)
+  })
+
+  it("is recovered ten at a time", async () => {
+    const { recovery, recover } = create(25)
+    const gates = Array.from({ length: 25 }, () => deferred())
+    let started = 0
+    recover.mockImplementation(() => gates[started++]?.promise as Promise<void>)
+    const run = recovery.runIfDue()
+    await allPromisesRun()
+    expect(started).toBe(10)
+    gates[3]?.resolve()
+    await allPromisesRun()
+    expect(started).toBe(11)
+    for (const gate of gates) gate.resolve()
+    await run
+    expect(started).toBe(25)
+  })
+
+  it("is seen to although one fails, and the first error is thrown at the end", async () => {
+    const { recovery, recover, recovered } = create(60)
+    recover.mockRejectedValueOnce(new Error("no 1")).mockRejectedValueOnce(new Error("no 2"))
+    await expect(recovery.runIfDue()).rejects.toThrow("no 1")
+    expect(recovered).toHaveLength(58)
+  })
+})
