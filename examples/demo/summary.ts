@@ -56,12 +56,7 @@ export function summarise(ledger: Ledger, found: Found): Summary {
       "events out of attempts, as getFailedEvents() lists them",
     ),
     row("re-driven", ledger.redriven.size, redriven.length, "dead letters delivered after all"),
-    row(
-      "lost",
-      ledger.placed.length - ledger.delivered.size,
-      lost.length,
-      "orders placed whose event was not delivered",
-    ),
+    row("lost", unshipped.length, lost.length, "orders placed whose event was not delivered"),
   ]
 
   const checks: Record<string, readonly string[]> = {
