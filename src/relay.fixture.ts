@@ -1,0 +1,61 @@
+/** A relay on a table in memory, under a fake clock, with a handler that is watched. */
+import type { BusEvent } from "outbox-event-bus"
+import { afterEach, beforeEach, vi } from "vitest"
+import { EventTable, LEASE_MS } from "./event-life.fixture.ts"
+import { Relay } from "./relay.ts"
+
+export const START = 1_700_000_000_000
+
+/** To be called at the top of a test file. */
+export function useFakeClock(): void {
+  beforeEach(() => {
+    vi.useFakeTimers({ now: START })
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+    vi.restoreAllMocks()
+  })
+}
+
+/** Lets everything happen that needs no more than `ms`. */
+export const pass = (ms = 0): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
+
+export const names = (count: number): string[] =>
+  Array.from({ length: count }, (_, i) => `e${String(i).padStart(4, "0")}`)
+
+export function createRelay({ concurrency = 1, batchSize = 50, table = new EventTable() } = {}) {
+  const life = table.life()
+  const relay = new Relay(life, { concurrency, batchSize, processingTimeoutMs: LEASE_MS })
+  /** Ids in the order in which their handlers started. */
+  const started: string[] = []
+  const running = new Set<string>()
+  const seen = { /** The most handlers that ran at once. */ most: 0 }
+  let work: (event: BusEvent) => Promise<void> = async () => {}
+  const handler = async (event: BusEvent): Promise<void> => {
+    started.push(event.id)
+    running.add(event.id)
+    seen.most = Math.max(seen.most, running.size)
+    try {
+      await work(event)
+    } finally {
+      running.delete(event.id)
+    }
+  }
+  return {
+    table,
+    life,
+    relay,
+    started,
+    running,
+    seen,
+    /** What the handler does. */
+    onEvent: (does: typeof work) => {
+      work = does
+    },
+    poll: (until = Date.now() + 60_000) => relay.handleDue(handler, until),
+    handler,
+  }
+}
+
+/** Resolves after a time of the fake clock. */
+export const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
