@@ -82,7 +82,9 @@ test("just before its renewal, and just before its release", async () => {
   ])
   await until("the second is claimed ahead", async () => (await table.read("waits"))?.status === "active")
   await Promise.all([table.delete("runs"), table.delete("waits")])
-  await until("a renewal was tried", () => requests.some(({ step }) => step === "renew"))
+  await until("a renewal was tried", () =>
+    requests.some(({ step, isAnswered }) => step === "renew" && isAnswered),
+  )
   const stopped = worker.outbox.stop()
   gate.open()
   await stopped

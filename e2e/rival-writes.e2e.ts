@@ -140,8 +140,8 @@ async function waitingContest(step: "renew" | "release", rival: () => Item) {
   await table.set("contested", rival())
   const byRival = await table.read("contested")
   const stopped = step === "release" ? worker.outbox.stop() : undefined
-  await until(`its ${step} was tried`, () =>
-    requests.some((each) => each.step === step && each.id === "contested"),
+  await until(`its ${step} is answered`, () =>
+    requests.some((each) => each.step === step && each.id === "contested" && each.isAnswered),
   )
   gate.open()
   await stopped

@@ -30,6 +30,8 @@ interface Queued extends TakenRow {
   outcome?: ClaimOutcome
   held?: HeldEvent
   wonAt?: number
+  /** To be released as soon as it is claimed: an event before it was. */
+  isUnwanted?: boolean
 }
 
 interface Poll {
@@ -51,8 +53,12 @@ export class Relay {
   private readonly queue: Queued[] = []
   private readonly running = new Set<HeldEvent>()
   private settling = 0
+  /** Releases under way: until they are written, the index does not show what comes next in order. */
+  private releasing = 0
   /** An event that was recovered before, from its start until it is settled: nothing may be claimed beside it. */
   private solo: HeldEvent | undefined
+  /** Nothing is claimed before a handler can start: the last event was at its last attempt. */
+  private isJustInTime = false
   private readonly window: ClaimWindow
   private lastStretch = 0
 
@@ -104,6 +110,7 @@ export class Relay {
 
   private advance(): void {
     this.startHandlers()
+    this.releaseEndangered()
     this.claimAhead()
     this.readAhead()
     this.endPoll()
@@ -116,7 +123,7 @@ export class Relay {
       if (outcome.kind !== "won" || !held || held.isLost) {
         this.queue.shift()
         if (held) this.leases.remove(held)
-      } else if (this.isStopping) {
+      } else if (this.isStopping || head.isUnwanted) {
         this.queue.shift()
         void this.release(head, outcome.claim, held)
       } else if (this.running.size >= this.options.concurrency) {
@@ -139,22 +146,42 @@ export class Relay {
    * outlived their time are not waited for.
    */
   private isAlone(): boolean {
-    for (let i = this.queue.length - 1; i > 0; i--) {
-      const { outcome, held } = this.queue[i] as Queued
-      if (outcome === undefined) continue
-      const [removed] = this.queue.splice(i, 1)
-      if (outcome.kind === "won" && held && !held.isLost)
-        void this.release(removed as Queued, outcome.claim, held)
-      else if (held) this.leases.remove(held)
-    }
+    this.releaseFrom(1)
     const othersRun = [...this.running].some((held) => !this.leases.isOverdue(held))
     return this.queue.length === 1 && !othersRun && this.settling === 0
+  }
+
+  /**
+   * An event at its last attempt must not wait in the queue: if the process dies, it would become a dead letter without
+   * having been tried. It is given back, and claimed again when a handler is free.
+   */
+  private releaseEndangered(): void {
+    const first = this.queue.findIndex(
+      ({ outcome }) => outcome?.kind === "won" && outcome.claim.isLastAttempt,
+    )
+    if (first === -1 || first + this.running.size < this.options.concurrency) return
+    this.releaseFrom(first)
+  }
+
+  /** Gives back the event at `position` in the queue and, to keep the order, all behind it. */
+  private releaseFrom(position: number): void {
+    for (const entry of this.queue.splice(position)) {
+      const { outcome, held } = entry
+      if (outcome === undefined) {
+        entry.isUnwanted = true
+        this.queue.push(entry)
+      } else if (outcome.kind === "won" && held && !held.isLost) {
+        void this.release(entry, outcome.claim, held)
+      } else if (held) {
+        this.leases.remove(held)
+      }
+    }
   }
 
   private claimAhead(): void {
     while (
       this.mayClaim() &&
-      this.queue.length < this.window.size &&
+      this.queue.length < this.room() &&
       this.settling < MAX_SETTLING &&
       this.due.available > 0
     ) {
@@ -167,6 +194,10 @@ export class Relay {
     }
   }
 
+  private room(): number {
+    return this.isJustInTime ? this.options.concurrency - this.running.size : this.window.size
+  }
+
   private readAhead(): void {
     if (!this.mayClaim() || this.due.isReading || this.due.isExhausted) return
     if (this.due.available >= (this.due.isShared ? 1 : this.window.size)) return
@@ -177,7 +208,8 @@ export class Relay {
   }
 
   private mayClaim(): boolean {
-    if (!this.poll || this.mustEnd(this.poll) || this.queue.some(wasRecovered)) return false
+    if (!this.poll || this.mustEnd(this.poll) || this.releasing > 0 || this.queue.some(isDecisive))
+      return false
     return this.solo === undefined || this.leases.isOverdue(this.solo)
   }
 
@@ -217,13 +249,16 @@ export class Relay {
     } catch (error) {
       entry.outcome = { kind: "unreadable" }
       this.failPoll(error)
+      // It was given back, or never taken: the next poll may try again.
+      this.due.released(entry)
     }
     if (entry.outcome.kind === "won") this.onWon(entry, entry.outcome.claim)
     if (entry.outcome.kind === "lost") this.onLost(entry)
     this.advance()
   }
 
-  private onWon(entry: Queued, { hold }: Claim): void {
+  private onWon(entry: Queued, { hold, isLastAttempt }: Claim): void {
+    this.isJustInTime = isLastAttempt
     entry.wonAt = Date.now()
     entry.held = { hold }
     this.leases.add(entry.held)
@@ -262,8 +297,10 @@ export class Relay {
 
   private async release(taken: TakenRow, claim: Claim, held: HeldEvent): Promise<void> {
     this.settling++
+    this.releasing++
     await this.life.release(claim)
-    if (!this.isStopping) this.due.released(taken)
+    this.releasing--
+    this.due.released(taken)
     this.settled(held)
   }
 
@@ -278,8 +315,9 @@ export class Relay {
   }
 }
 
-function wasRecovered({ outcome }: Queued): boolean {
-  return outcome?.kind === "won" && outcome.claim.wasRecovered
+/** What comes after this entry is decided only when it has left the queue. */
+function isDecisive({ outcome, isUnwanted }: Queued): boolean {
+  return isUnwanted === true || (outcome?.kind === "won" && outcome.claim.wasRecovered)
 }
 
 function newPoll(until: number): Poll {
