@@ -155,6 +155,7 @@ describe("what is bounded", () => {
 
   it("no event is claimed twice though the last page is short and settling is slow", async () => {
     const { table, life, started, poll } = createRelay({ batchSize: 100 })
+    table.latencyMs.claim = 5
     table.putAll(names(70))
     const settle = deferred()
     life.complete.mockImplementation(() => settle.promise)
@@ -163,6 +164,7 @@ describe("what is bounded", () => {
     const reads = life.due.mock.calls.length
     expect(reads).toBe(1)
     settle.resolve()
+    await pass(1000)
     await done
     expect(started).toEqual(names(70))
     expect(life.claim).toHaveBeenCalledTimes(70)

@@ -201,6 +201,8 @@ export class Relay {
   private readAhead(): void {
     if (!this.mayClaim() || this.due.isReading || this.due.isExhausted) return
     if (this.due.available >= (this.due.isShared ? 1 : this.window.size)) return
+    // The start of the index would show once more what is available already.
+    if (this.due.startsOver && this.due.available > 0) return
     // A look for news is worth a request only when there is room for them.
     if (this.due.startsOver && (this.queue.length > 0 || this.running.size >= this.options.concurrency))
       return
