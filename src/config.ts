@@ -30,7 +30,7 @@ export interface DynamoDBAwsSdkOutboxConfig extends OutboxConfig {
    */
   concurrency?: number
   /**
-   * Rows read from the index at a time, and the most events that are claimed ahead. Whole number, 1 to 1000.
+   * Rows read from the index at a time; never more than this are claimed ahead. Whole number, 1 to 1000.
    * @default 50
    */
   batchSize?: number

@@ -20,6 +20,7 @@ import { documentClientFor } from "./document-client.ts"
 import { ErrorReporter } from "./error-reporter.ts"
 import { type Item, numberOf, readActiveItem, readItem, toFailedEvent, toItem } from "./event-item.ts"
 import type { Claim, ClaimOutcome } from "./event-life.ts"
+import { Patience } from "./patience.ts"
 import { Recovery } from "./recovery.ts"
 import { Relay } from "./relay.ts"
 import { isNamed, Requests, type WriteOutcome } from "./requests.ts"
@@ -49,6 +50,7 @@ const INDEX_LAG_MS = 100
 export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCollector> {
   private readonly config: ResolvedConfig
   private readonly docClient: DynamoDBDocumentClient
+  private readonly patience: Patience
   private readonly requests: Requests
   private readonly errors = new ErrorReporter()
   private readonly relay: Relay
@@ -63,7 +65,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   constructor(config: DynamoDBAwsSdkOutboxConfig) {
     this.config = resolveConfig(config)
     this.docClient = documentClientFor(config.client)
-    this.requests = new Requests(() => this.docClient, this.config.processingTimeoutMs)
+    this.patience = new Patience(this.config.processingTimeoutMs)
+    this.requests = new Requests(() => this.docClient, this.patience)
     this.relay = new Relay(
       {
         due: (request) => this.requests.query(dueEvents(this.config, Date.now(), request)),
@@ -155,20 +158,20 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   start(handler: (event: BusEvent) => Promise<void>, onError: ErrorHandler): void {
     this.errors.onError = onError
     this.recovery.reset()
-    this.requests.takeTime()
+    this.patience.takeTime()
     this.relay.start()
     this.poller.start(handler, this.errors.report)
   }
 
   /**
    * Starts no more handlers, waits for those that run, gives back what was claimed for later. With a database that does
-   * not answer, it resolves some seconds after the handlers have ended. Safe to call twice, and before {@link start}. Not
+   * not answer, it resolves at most ten seconds after the handlers have ended. Safe to call twice, and before {@link start}. Not
    * to be awaited in a handler, which would wait for itself.
    */
   async stop(): Promise<void> {
     clearTimeout(this.secondLook)
     this.secondLook = undefined
-    this.requests.hurry()
+    this.patience.hurry()
     const settled = this.relay.stop()
     await this.poller.stop()
     await settled
@@ -223,7 +226,9 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       this.errors.report(read.unreadable)
       return { kind: "unreadable" }
     }
-    return { kind: "won", claim: { ...read, hold, wasRecovered: item.lastError === PROCESSING_TIMEOUT } }
+    const wasRecovered = item.lastError === PROCESSING_TIMEOUT
+    const isLastAttempt = read.retryCount + 1 >= this.config.maxRetries
+    return { kind: "won", claim: { ...read, hold, wasRecovered, isLastAttempt } }
   }
 
   private async claimFailed(hold: Hold, error: unknown): Promise<ClaimOutcome> {
@@ -233,7 +238,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       return { kind: "unreadable" }
     }
     // Perhaps the claim was written and only the answer got lost: left as it is, it would count as an attempt.
-    await this.requests.write(transitions.release(this.config.tableName, hold)).catch(() => {})
+    if (!this.patience.isHurried)
+      await this.requests.write(transitions.release(this.config.tableName, hold)).catch(() => {})
     throw error
   }
 

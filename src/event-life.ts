@@ -11,6 +11,8 @@ export interface Claim {
   readonly retryCount: number
   /** The last attempt ended with its worker, or outlived its time. */
   readonly wasRecovered: boolean
+  /** Should this attempt fail too, the event becomes a dead letter. */
+  readonly isLastAttempt: boolean
 }
 
 /** What became of an attempt to claim. `unreadable` ones have been put aside already. */

@@ -2,6 +2,7 @@ import { GetCommand, QueryCommand, TransactWriteCommand, UpdateCommand } from "@
 import { TimeoutError } from "outbox-event-bus"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import type { TransactWriteItem } from "./collector.ts"
+import { Patience } from "./patience.ts"
 import { isNamed, Requests } from "./requests.ts"
 
 const named = (name: string, more: object = {}) => Object.assign(new Error(name), { name }, more)
@@ -13,7 +14,8 @@ const input = { TableName: "outbox", Key: { id: "e1" }, UpdateExpression: "SET a
 
 const create = (leaseMs = LEASE_MS) => {
   const send = vi.fn()
-  return { send, requests: new Requests(() => ({ send }), leaseMs) }
+  const patience = new Patience(leaseMs)
+  return { send, patience, requests: new Requests(() => ({ send }), patience) }
 }
 
 beforeEach(() => {
@@ -62,7 +64,7 @@ describe("a write", () => {
 
   it("asks for the client anew each time, since tests replace it", async () => {
     let client = { send: vi.fn() }
-    const requests = new Requests(() => client, LEASE_MS)
+    const requests = new Requests(() => client, new Patience(LEASE_MS))
     await requests.write(input)
     client = { send: vi.fn().mockResolvedValue({ Attributes: { id: "second" } }) }
     expect(await requests.write(input)).toEqual({ item: { id: "second" } })
@@ -140,19 +142,30 @@ describe("a persistent write", () => {
     expect(onError).toHaveBeenCalledOnce()
   })
 
-  it("gives up after a few seconds in a hurry, until there is time again", async () => {
-    const { send, requests } = create()
+  it("gives up five seconds after the hurry began, until there is time again", async () => {
+    const { send, patience, requests } = create()
     send.mockRejectedValue(throttled())
-    requests.hurry()
     const written = vi.fn()
     void requests.writePersistently(input, () => {}).then(written)
+    await vi.advanceTimersByTimeAsync(1000)
+    patience.hurry()
     await vi.advanceTimersByTimeAsync(7000)
     expect(written).toHaveBeenCalledExactlyOnceWith(undefined)
 
-    requests.takeTime()
+    patience.takeTime()
     void requests.writePersistently(input, () => {}).then(written)
     await vi.advanceTimersByTimeAsync(LEASE_MS - 2000)
     expect(written).toHaveBeenCalledOnce()
+  })
+
+  it("gets five seconds of its own when it begins late in a hurry: a handler may end long after stop was called", async () => {
+    const { send, patience, requests } = create()
+    patience.hurry()
+    await vi.advanceTimersByTimeAsync(60_000)
+    send.mockRejectedValueOnce(throttled()).mockRejectedValueOnce(throttled()).mockResolvedValueOnce({})
+    const written = requests.writePersistently(input, () => {})
+    await vi.advanceTimersByTimeAsync(5000)
+    expect(await written).toEqual({ item: undefined })
   })
 })
 
