@@ -97,7 +97,7 @@ test("an unreachable database is reported, stop ends all the same, and delivery 
       () => false,
     ),
   )
-  await until("it is delivered", () => next.deliveredIds.includes("late"))
+  await until("it is completed", async () => (await table.read("late"))?.status === "completed")
 })
 
 /** Lets the database appear at `port`. */
