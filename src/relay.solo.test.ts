@@ -1,0 +1,152 @@
+/** An event that was recovered before runs with nothing beside it: a crash loop must count against its cause alone. */
+import { describe, expect, it } from "vitest"
+import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
+import { LEASE_MS } from "./event-life.fixture.ts"
+import { createRelay, delay, names, pass, useFakeClock } from "./relay.fixture.ts"
+
+useFakeClock()
+
+/** Events in order of their due time; the suspects were recovered before. */
+function createWith(ids: string[], suspects: string[], concurrency: number) {
+  const all = createRelay({ concurrency })
+  for (const [i, id] of ids.entries()) {
+    all.table.put({ id, dueAt: Date.now() - 10_000 + i, wasRecovered: suspects.includes(id) })
+  }
+  /** For each suspect, what else this worker held while its handler ran. */
+  const beside: Record<string, string[]> = {}
+  all.onEvent(async ({ id }) => {
+    const look = () => {
+      if (suspects.includes(id)) {
+        beside[id] = [...(beside[id] ?? []), ...all.table.in("active").filter((other) => other !== id)]
+      }
+    }
+    look()
+    await delay(20)
+    look()
+  })
+  return { ...all, beside }
+}
+
+describe.each([1, 3, 50])("with concurrency %i, a recovered event", (concurrency) => {
+  it.each([
+    ["first", ["e0000"]],
+    ["in the middle", ["e0010"]],
+    ["last", ["e0029"]],
+    ["several in a row", ["e0003", "e0004", "e0005"]],
+    ["several apart", ["e0000", "e0007", "e0020"]],
+    ["all", names(30)],
+  ])("runs alone, and every event is delivered once, in order: %s", async (_, suspects) => {
+    const { table, started, beside, poll } = createWith(names(30), suspects, concurrency)
+    table.latencyMs.claim = 3
+    const done = poll()
+    await pass(10_000)
+    expect(await done).toBe(true)
+    expect(beside).toEqual(Object.fromEntries(suspects.map((id) => [id, []])))
+    expect([...started].sort()).toEqual(names(30))
+    if (concurrency === 1) expect(started).toEqual(names(30))
+  })
+
+  it("gives back unharmed what was claimed behind it", async () => {
+    const { table, life, poll } = createWith(names(30), ["e0012"], concurrency)
+    table.latencyMs.claim = 3
+    const done = poll()
+    await pass(10_000)
+    await done
+    expect(life.fail).not.toHaveBeenCalled()
+    expect(table.in("completed")).toEqual(names(30))
+  })
+})
+
+it("waits for the handlers that run, and for what they settle", async () => {
+  const { table, started, onEvent, poll } = createRelay({ concurrency: 5 })
+  table.put({ id: "slow", dueAt: Date.now() - 100 })
+  table.put({ id: "suspect", dueAt: Date.now() - 90, wasRecovered: true })
+  const slow = deferred()
+  onEvent(({ id }) => (id === "slow" ? slow.promise : Promise.resolve()))
+  table.latencyMs.complete = 50
+  const done = poll()
+  await pass(200)
+  expect(started).toEqual(["slow"])
+  slow.resolve()
+  await pass(40)
+  expect(started).toEqual(["slow"])
+  await pass(20)
+  expect(started).toEqual(["slow", "suspect"])
+  await pass(100)
+  await done
+})
+
+it("does not wait for a handler that hangs past its time", async () => {
+  const { table, started, onEvent, poll } = createRelay({ concurrency: 50 })
+  table.put({ id: "hangs", dueAt: Date.now() - 100 })
+  table.put({ id: "suspect", dueAt: Date.now() - 90, wasRecovered: true })
+  table.put({ id: "after", dueAt: Date.now() - 80 })
+  onEvent(({ id }) => (id === "hangs" ? new Promise(() => {}) : Promise.resolve()))
+  const done = poll()
+  await pass(LEASE_MS - 100)
+  expect(started).not.toContain("suspect")
+  await pass(LEASE_MS)
+  await done
+  expect(started).toEqual(["hangs", "suspect", "after"])
+})
+
+it("that hangs past its own time itself does not hold up the others for ever", async () => {
+  const { table, started, onEvent, poll } = createRelay({ concurrency: 2 })
+  table.put({ id: "suspect", dueAt: Date.now() - 100, wasRecovered: true })
+  table.putAll(["a", "b"])
+  table.put({ id: "c", dueAt: Date.now() - 50 })
+  onEvent(({ id }) => (id === "suspect" ? new Promise(() => {}) : Promise.resolve()))
+  const done = poll()
+  await pass(LEASE_MS * 2)
+  await done
+  expect(started.slice().sort()).toEqual(["a", "b", "c", "suspect"])
+})
+
+it("and ends the poll at its time though its handler goes on", async () => {
+  const { table, life, onEvent, poll } = createRelay({ concurrency: 2 })
+  table.put({ id: "suspect", wasRecovered: true })
+  table.put({ id: "other", dueAt: Date.now() - 10 })
+  onEvent(({ id }) => (id === "suspect" ? delay(600) : Promise.resolve()))
+  const done = poll(Date.now() + 500)
+  await pass(800)
+  expect(await done).toBe(false)
+  expect(life.claim.mock.calls.map(([{ id }]) => id)).not.toContain("other")
+})
+
+it("a handler that fails does not keep the event's turn: the next ones go on", async () => {
+  const { table, life, started, onEvent, poll } = createRelay({ concurrency: 3 })
+  table.put({ id: "a", dueAt: Date.now() - 100, wasRecovered: true })
+  table.put({ id: "b", dueAt: Date.now() - 90 })
+  onEvent(async ({ id }) => {
+    if (id === "a") throw new Error("boom")
+  })
+  await poll()
+  expect(started).toEqual(["a", "b"])
+  expect(life.fail).toHaveBeenCalledOnce()
+})
+
+describe("an event at its last attempt", () => {
+  it.each([1, 4])(
+    "with concurrency %i waits nowhere claimed: each starts at once when it is claimed",
+    async (concurrency) => {
+      const { table, life, started, onEvent, poll } = createRelay({ concurrency })
+      for (const [i, id] of names(20).entries()) {
+        table.put({ id, dueAt: Date.now() - 1000 + i, isLastAttempt: i % 3 === 1 })
+      }
+      const last = new Set([...table.events].filter(([, event]) => event.isLastAttempt).map(([id]) => id))
+      let waiting = 0
+      onEvent(async () => {
+        await delay(30)
+        waiting += table.in("active").filter((id) => last.has(id) && !started.includes(id)).length
+      })
+      const done = poll()
+      await pass(10_000)
+      await done
+      expect([...started].sort()).toEqual(names(20))
+      if (concurrency === 1) expect(started).toEqual(names(20))
+      expect(waiting).toBe(0)
+      expect(life.fail).not.toHaveBeenCalled()
+      expect(table.in("completed")).toEqual(names(20))
+    },
+  )
+})
