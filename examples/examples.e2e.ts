@@ -1,0 +1,114 @@
+/** The examples do what they say, on the tables that they name. */
+import { CreateTableCommand, waitUntilTableExists } from "@aws-sdk/client-dynamodb"
+import { DynamoDBAwsSdkOutbox, getDynamoDBAwsSdkCollector } from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
+import { OutboxEventBus } from "outbox-event-bus"
+import { beforeAll, expect, inject, test } from "vitest"
+import { createTable, type Item, newClient, TestTable } from "../e2e/fixture/table.ts"
+import { until } from "../e2e/fixture/until.ts"
+import { clientFor, createOutboxTable } from "../packages/dynamodb-dev/src/index.ts"
+import { restoreDeadLetters } from "./restore-original-dead-letters.ts"
+import {
+  whenItIsRefused,
+  withABareArray,
+  withAnExplicitCollector,
+  withTheHelper,
+  withYourOwnStorage,
+} from "./transactions.ts"
+
+beforeAll(async () => {
+  const endpoint = inject("endpoint")
+  if (endpoint === null) return
+  const client = clientFor(endpoint)
+  await createOutboxTable(client, { tableName: "outbox", projection: "KEYS_ONLY" })
+  await client.send(
+    new CreateTableCommand({
+      TableName: "orders",
+      BillingMode: "PAY_PER_REQUEST",
+      AttributeDefinitions: [{ AttributeName: "orderId", AttributeType: "S" }],
+      KeySchema: [{ AttributeName: "orderId", KeyType: "HASH" }],
+    }),
+  )
+  await waitUntilTableExists(
+    { client, maxWaitTime: 10, minDelay: 0.05, maxDelay: 0.2 },
+    { TableName: "orders" },
+  )
+  client.destroy()
+})
+
+function shop() {
+  const client = newClient()
+  const outbox = new DynamoDBAwsSdkOutbox({
+    client,
+    tableName: "outbox",
+    getCollector: getDynamoDBAwsSdkCollector(),
+  })
+  const bus = new OutboxEventBus(outbox, (error) => console.error(error))
+  return { client, bus, documents: new TestTable("orders").documents }
+}
+
+const ordersStored = async (orderId: string) =>
+  (await new TestTable("orders").all()).filter((order) => order.orderId === orderId)
+const eventsStored = async (orderId: string) =>
+  (await new TestTable("outbox").all()).filter((event: Item) => event.payload.orderId === orderId)
+
+test.for([
+  ["the helper", withTheHelper],
+  ["a bare array", withABareArray],
+  ["an explicit collector", withAnExplicitCollector],
+] as const)("with %s, the order and its event are stored", async ([orderId, place]) => {
+  const { documents, bus } = shop()
+  await place(documents, bus, { orderId, total: 1 })
+  expect(await ordersStored(orderId)).toHaveLength(1)
+  expect(await eventsStored(orderId)).toMatchObject([{ type: "order.placed", status: "created" }])
+})
+
+test("with a storage of your own, both are stored, or neither", async () => {
+  const { client, documents } = shop()
+  const { bus, inTransaction, transactions } = withYourOwnStorage(client, documents)
+  const place = (orderId: string) =>
+    inTransaction(async () => {
+      transactions.getStore()?.push({
+        Put: {
+          TableName: "orders",
+          Item: { orderId },
+          ConditionExpression: "attribute_not_exists(orderId)",
+        },
+      })
+      await bus.emit({ type: "order.placed", payload: { orderId } })
+    })
+  await place("own storage")
+  await expect(place("own storage")).rejects.toThrow("ConditionalCheckFailed")
+  expect(await ordersStored("own storage")).toHaveLength(1)
+  expect(await eventsStored("own storage")).toHaveLength(1)
+})
+
+test("a refused transaction says which order, and leaves no event", async () => {
+  const { documents, bus } = shop()
+  const order = { orderId: "refused", total: 1 }
+  await whenItIsRefused(documents, bus, order)
+  await expect(whenItIsRefused(documents, bus, order)).rejects.toThrow("order refused exists already")
+  expect(await eventsStored("refused")).toHaveLength(1)
+})
+
+test("dead letters of the original are listed once they are restored", async () => {
+  const table = await createTable({ projection: "KEYS_ONLY" })
+  const occurredAt = "2025-01-02T03:04:05.000Z"
+  const event = { type: "t", payload: {}, occurredAt, status: "failed", retryCount: 5, lastError: "no" }
+  await table.put({ ...event, id: "hidden" })
+  await table.put({ ...event, id: "in the index already", gsiSortKey: 1 })
+  await table.put({ ...event, id: "delivered", status: "completed" })
+  const outbox = new DynamoDBAwsSdkOutbox({ client: newClient(), tableName: table.tableName })
+
+  expect(await restoreDeadLetters(table.documents, table.tableName)).toBe(1)
+  expect(await restoreDeadLetters(table.documents, table.tableName)).toBe(0)
+  const listed = await until("both are in the index", async () => {
+    const events = await outbox.getFailedEvents()
+    return events.length === 2 && events
+  })
+  expect(listed[0]).toMatchObject({
+    id: "hidden",
+    error: "no",
+    retryCount: 5,
+    occurredAt: new Date(occurredAt),
+  })
+})
