@@ -1,0 +1,282 @@
+/** Stopping, starting again, and what fails on the way. */
+import { describe, expect, it, vi } from "vitest"
+import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
+import { LEASE_MS } from "./event-life.fixture.ts"
+import { createRelay, delay, names, pass, START, useFakeClock } from "./relay.fixture.ts"
+
+useFakeClock()
+
+/** Whether a promise has resolved by now. */
+function watch(promise: Promise<unknown>) {
+  const state = { isDone: false }
+  void promise.then(() => {
+    state.isDone = true
+  })
+  return state
+}
+
+describe("stop", () => {
+  it("before anything has begun resolves at once, also twice", async () => {
+    const { relay } = createRelay()
+    await relay.stop()
+    await relay.stop()
+  })
+
+  it("starts no handler more, waits for the one that runs, and gives back what is only claimed", async () => {
+    const { table, life, relay, started, onEvent, poll } = createRelay()
+    table.putAll(names(100))
+    const last = deferred()
+    onEvent(({ id }) => (id === "e0030" ? last.promise : delay(1)))
+    const done = poll()
+    await pass(500)
+    expect(started.at(-1)).toBe("e0030")
+    const ahead = table.in("active").filter((id) => id !== "e0030")
+    expect(ahead.length).toBeGreaterThan(0)
+
+    const stopped = watch(relay.stop())
+    await pass(500)
+    expect(stopped.isDone).toBe(false)
+    expect(table.in("active")).toEqual(["e0030"])
+    expect(life.release.mock.calls.map(([claim]) => claim.hold.id)).toEqual(ahead)
+
+    last.resolve()
+    await pass()
+    expect(stopped.isDone).toBe(true)
+    expect(await done).toBe(true)
+    expect(started).toEqual(names(31))
+    expect(table.in("completed")).toEqual(names(31))
+    expect(table.in("created")).toEqual(names(100).slice(31))
+  })
+
+  it("gives back also what is being claimed at that moment", async () => {
+    const { table, relay, started, poll } = createRelay()
+    table.putAll(["a"])
+    table.latencyMs.claim = 100
+    const done = poll()
+    await pass(50)
+    const stopped = watch(relay.stop())
+    await pass(40)
+    expect(stopped.isDone).toBe(false)
+    await pass(20)
+    expect(stopped.isDone).toBe(true)
+    await done
+    expect(started).toEqual([])
+    expect(table.in("created")).toEqual(["a"])
+  })
+
+  it("claims nothing of a page that arrives after it", async () => {
+    const { table, life, relay, poll } = createRelay()
+    table.putAll(["a"])
+    table.latencyMs.due = 100
+    const done = poll()
+    await pass(50)
+    const stopped = relay.stop()
+    await pass(60)
+    await Promise.all([stopped, done])
+    expect(life.claim).not.toHaveBeenCalled()
+  })
+
+  it("waits for handlers that run on after their poll, and for what they settle", async () => {
+    const { table, relay, onEvent, poll } = createRelay({ concurrency: 5 })
+    table.putAll(["a", "b"])
+    const [a, b] = [deferred(), deferred()]
+    onEvent(({ id }) => (id === "a" ? a.promise : b.promise))
+    table.latencyMs.complete = 50
+    table.latencyMs.fail = 50
+    expect(await poll()).toBe(true)
+    const stopped = watch(relay.stop())
+    a.resolve()
+    await pass(60)
+    expect(stopped.isDone).toBe(false)
+    b.reject(new Error("boom"))
+    await pass(40)
+    expect(stopped.isDone).toBe(false)
+    await pass(20)
+    expect(stopped.isDone).toBe(true)
+    expect(table.in("completed")).toEqual(["a"])
+    expect(table.in("failed")).toEqual(["b"])
+  })
+
+  it("resolves each of several calls", async () => {
+    const { table, relay, onEvent, poll } = createRelay()
+    table.putAll(["a"])
+    onEvent(() => delay(100))
+    const done = poll()
+    await pass(10)
+    const both = watch(Promise.all([relay.stop(), relay.stop()]))
+    await pass(200)
+    expect(both.isDone).toBe(true)
+    await done
+  })
+
+  it("keeps polls from starting anything until start", async () => {
+    const { table, life, relay, started, poll } = createRelay()
+    table.putAll(["a"])
+    await relay.stop()
+    expect(await poll()).toBe(true)
+    expect(life.due).not.toHaveBeenCalled()
+    relay.start()
+    await poll()
+    expect(started).toEqual(["a"])
+  })
+
+  it("leaves no timer behind", async () => {
+    const { table, relay, onEvent, poll } = createRelay({ concurrency: 3 })
+    table.putAll(names(20))
+    onEvent(() => delay(300))
+    const done = poll()
+    await pass(400)
+    const stopped = relay.stop()
+    await pass(1000)
+    await Promise.all([stopped, done])
+    expect(table.in("active")).toEqual([])
+    expect([...table.in("completed"), ...table.in("created")].sort()).toEqual(names(20))
+  })
+})
+
+describe("a failing read or claim", () => {
+  it("is thrown once, after what was claimed has been handled; nothing is lost", async () => {
+    const { table, life, started, onEvent, poll } = createRelay()
+    table.putAll(names(120))
+    const due = life.due.getMockImplementation() as typeof life.due
+    let reads = 0
+    life.due.mockImplementation(async (request) => {
+      if (++reads === 2) throw new Error("throttled")
+      return due(request)
+    })
+    onEvent(() => delay(1))
+    const first = poll()
+    const failure = expect(first).rejects.toThrow("throttled")
+    await pass(5000)
+    await failure
+    expect(table.in("active")).toEqual([])
+    expect(table.in("completed")).toEqual(started)
+    const second = poll()
+    await pass(5000)
+    expect(await second).toBe(true)
+    expect(started).toEqual(names(120))
+  })
+
+  it("of a claim keeps its event for the next poll, in its turn", async () => {
+    const { table, life, started, poll } = createRelay()
+    table.putAll(["a", "b", "c"])
+    life.claim.mockRejectedValueOnce(new Error("throttled"))
+    await expect(poll()).rejects.toThrow("throttled")
+    expect(await poll()).toBe(true)
+    expect(started).toEqual(["a", "b", "c"])
+  })
+
+  it("is thrown once where several fail together: the first", async () => {
+    const { table, life, started, poll } = createRelay()
+    table.putAll(names(60))
+    const claim = life.claim.getMockImplementation() as typeof life.claim
+    let calls = 0
+    life.claim.mockImplementation(async (row) => {
+      calls++
+      const isBroken = calls > 20 && calls < 30
+      const error = new Error(`no ${calls}`)
+      await delay(5)
+      if (isBroken) throw error
+      return claim(row)
+    })
+    const failure = expect(poll()).rejects.toThrow("no 21")
+    await pass(2000)
+    await failure
+    expect(table.in("active")).toEqual([])
+    for (let polls = 0; polls < 3; polls++) {
+      const done = poll().catch(() => {})
+      await pass(2000)
+      await done
+    }
+    expect([...started].sort()).toEqual(names(60))
+  })
+
+  it("of a stop under way is not held up by it", async () => {
+    const { table, life, relay, poll } = createRelay()
+    table.putAll(["a"])
+    const read = deferred<never>()
+    life.due.mockReturnValue(read.promise)
+    const failure = expect(poll()).rejects.toThrow("throttled")
+    const stopped = watch(relay.stop())
+    await pass()
+    expect(stopped.isDone).toBe(false)
+    read.reject(new Error("throttled"))
+    await failure
+    await pass()
+    expect(stopped.isDone).toBe(true)
+  })
+})
+
+describe("leases", () => {
+  it("of events that wait their turn are renewed", async () => {
+    const { table, life, started, onEvent, poll } = createRelay()
+    table.putAll(names(40))
+    onEvent(({ id }) => delay(id === "e0020" ? LEASE_MS * 0.9 : 1))
+    const done = poll()
+    await pass(10_000)
+    await done
+    expect(life.renew).toHaveBeenCalled()
+    expect(started).toEqual(names(40))
+    expect(table.in("completed")).toEqual(names(40))
+  })
+
+  it("that ended while the process was frozen are renewed before the handler starts", async () => {
+    const { table, life, started, onEvent, poll } = createRelay()
+    table.putAll(names(20))
+    onEvent(({ id }) => (id === "e0010" ? delay(10) : Promise.resolve()))
+    const done = poll()
+    await pass(5)
+    expect(started.at(-1)).toBe("e0010")
+    const waiting = table.in("active").filter((id) => id !== "e0010")
+    expect(waiting.length).toBeGreaterThan(0)
+    vi.setSystemTime(Date.now() + 60_000)
+    await pass(100)
+    expect(await done).toBe(false)
+    expect(life.renew.mock.calls.map(([{ id }]) => id)).toEqual(expect.arrayContaining(waiting))
+    expect(started).toEqual(names(11 + waiting.length))
+  })
+
+  it("that were lost meanwhile: their events are dropped, not delivered", async () => {
+    const { table, life, relay, handler, started, onEvent } = createRelay()
+    table.putAll(names(20))
+    onEvent(({ id }) => (id === "e0010" ? delay(10) : Promise.resolve()))
+    const done = relay.handleDue(handler, START + 1_000_000)
+    await pass(5)
+    const [lost = "", ...kept] = table.in("active").filter((id) => id !== "e0010")
+    vi.setSystemTime(Date.now() + 60_000)
+    table.takeAway(lost)
+    await pass(100)
+    expect(await done).toBe(true)
+    expect(started).not.toContain(lost)
+    expect(started).toEqual(expect.arrayContaining(kept))
+    expect(life.fail).not.toHaveBeenCalled()
+    expect(life.release).not.toHaveBeenCalled()
+  })
+
+  it("that can't be renewed keep the handler from starting, until they can", async () => {
+    const { table, life, started, onEvent, poll } = createRelay()
+    table.putAll(["a", "b"])
+    life.claim.mockImplementationOnce(async ({ id }) => ({
+      kind: "won",
+      claim: {
+        hold: { id, token: "t", leaseEndsAt: START, dueAt: START },
+        event: { id, type: "t", payload: 1, occurredAt: new Date(START) },
+        retryCount: 0,
+        wasRecovered: false,
+        isLastAttempt: false,
+      },
+    }))
+    life.renew.mockImplementation(async (hold, leaseEndsAt) => {
+      if (Date.now() < START + 100) throw new Error("throttled")
+      hold.leaseEndsAt = leaseEndsAt
+      return true
+    })
+    onEvent(() => delay(1))
+    const done = poll()
+    await pass(10)
+    expect(started).toEqual([])
+    await pass(LEASE_MS)
+    await done
+    expect(started).toEqual(["a", "b"])
+  })
+})
