@@ -24,7 +24,7 @@ export const placeOrder: APIGatewayProxyHandlerV2 = async ({ body }) => {
 /** Delivers for as long as an invocation may take: give it a timeout of 60 s, and a schedule of once a minute. */
 export const deliver: ScheduledHandler = async (_event, context) => {
   bus.start()
-  // What is left must be enough for the handlers that run by then.
+  // The time left must be enough for the handlers that run by then.
   await delay(Math.max(0, context.getRemainingTimeInMillis() - 15_000))
   await bus.stop()
 }
