@@ -8,23 +8,36 @@
  */
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { DynamoDBDocumentClient, type TranslateConfig } from "@aws-sdk/lib-dynamodb"
+import { refuse } from "./config.ts"
 
-/** What the SDK leaves on the user's client: the harmless part. */
-const SHARED_OPTIONS: TranslateConfig = { marshallOptions: { removeUndefinedValues: true } }
+const OPTIONS: TranslateConfig = {
+  marshallOptions: { removeUndefinedValues: true },
+  unmarshallOptions: { wrapNumbers: true },
+}
 
-const OWN_OPTIONS: TranslateConfig = { ...SHARED_OPTIONS, unmarshallOptions: { wrapNumbers: true } }
-
-/** Makes the document client. A bare `{ send }`, as tests pass it, is used as it is. */
+/**
+ * Makes the document client. A bare `{ send }`, as tests pass it, is used as it is.
+ * @throws {ConfigurationError} for a client that can't send.
+ */
 export function documentClientFor(client: DynamoDBClient): DynamoDBDocumentClient {
-  let documentClient: DynamoDBDocumentClient
+  // What is in it already are the options of the user's own document client. Bare clients have no config.
+  const { config: shared } = client as { config?: { translateConfig?: TranslateConfig | undefined } }
+  const usersOptions = shared?.translateConfig
+  const documentClient = makeFrom(client)
+  if (documentClient?.config) {
+    Object.assign(documentClient, { config: { ...documentClient.config, translateConfig: OPTIONS } })
+  }
+  if (shared) shared.translateConfig = usersOptions
+  return documentClient
+}
+
+function makeFrom(client: DynamoDBClient): DynamoDBDocumentClient {
   try {
-    documentClient = DynamoDBDocumentClient.from(client, SHARED_OPTIONS)
+    return DynamoDBDocumentClient.from(client, OPTIONS)
   } catch (error) {
     if ("middlewareStack" in client) throw error
-    return client as unknown as DynamoDBDocumentClient
+    const bare = client as Partial<DynamoDBClient>
+    if (typeof bare.send !== "function") refuse("client", bare, "a DynamoDBClient")
+    return bare as DynamoDBDocumentClient
   }
-  if (documentClient?.config) {
-    Object.assign(documentClient, { config: { ...documentClient.config, translateConfig: OWN_OPTIONS } })
-  }
-  return documentClient
 }
