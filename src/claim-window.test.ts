@@ -49,3 +49,13 @@ it("can be narrowed without forgetting how far it may grow", () => {
   expect(window.size).toBe(1)
   expect(grown(window)).toBe(24)
 })
+
+describe("a new poll", () => {
+  it("starts with one claim: how long handlers take now is not known", () => {
+    const window = new ClaimWindow(50)
+    for (let i = 0; i < 10; i++) window.handlerWaited()
+    expect(window.size).toBe(11)
+    window.begin()
+    expect(window.size).toBe(1)
+  })
+})

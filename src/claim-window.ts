@@ -19,8 +19,12 @@ export class ClaimWindow {
     this.begin()
   }
 
-  /** A poll begins: no other workers have been met. */
+  /**
+   * A poll begins. No other workers have been met, and how long handlers take now is to be found out anew: a worker that
+   * claims what it can't start yet keeps it from those that could.
+   */
   begin(): void {
+    this.size = 1
     this.maximum = Math.min(MAX_SIZE, this.limit)
   }
 
