@@ -62,6 +62,12 @@ if (unknown.length > 0)
   throw new Error(`No such measure: ${unknown}. There are: ${GROUPS.flat().map(({ name }) => name)}.`)
 
 const start = performance.now()
+// An event that is never delivered would be waited for without end.
+const MINUTES_ALLOWED = isQuick ? 5 : 60
+setTimeout(() => {
+  process.stderr.write(`Not ended after ${MINUTES_ALLOWED} minutes: is an event lost?\n`)
+  process.exit(1)
+}, MINUTES_ALLOWED * 60_000).unref()
 const targets = await withLab(isQuick, async (lab) => {
   const machine = describeMachine(lab)
   const found: Target[] = []

@@ -8,7 +8,7 @@ import { type Backlog, type Drained, drainByBareLoop, drainByOriginal, drainByRe
 import { rounded, type Spread, spreadOf } from "../spread.ts"
 import { atLeast, atMost, type Measure } from "../target.ts"
 
-export type Drainer = "defaults" | "concurrency 50" | "original" | "limit"
+type Drainer = "defaults" | "concurrency 50" | "original" | "limit"
 
 interface Variant {
   engine: LabEngine
@@ -17,7 +17,7 @@ interface Variant {
   handlerMs: number
 }
 
-export interface DrainRow {
+interface DrainRow {
   engine: string
   drainer: Drainer
   size: EventSize
@@ -139,7 +139,7 @@ function toRow(
 }
 
 /** The median rate of a row; undefined where it was not measured. */
-export function rateOf(
+function rateOf(
   { rows }: DrainResult,
   row: Pick<DrainRow, "engine" | "drainer" | "size" | "handlerMs">,
 ): number | undefined {

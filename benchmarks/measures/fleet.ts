@@ -26,7 +26,7 @@ interface Outcome {
   leastShare: number
 }
 
-export interface FleetRow {
+interface FleetRow {
   engine: string
   algorithm: Algorithm
   workers: number

@@ -11,7 +11,7 @@ import { OriginalWorker } from "../load/original-worker.ts"
 import { rounded } from "../spread.ts"
 import { atMost, type Measure } from "../target.ts"
 
-export interface IdleRow {
+interface IdleRow {
   engine: string
   algorithm: "relay" | "original"
   requestsPerMinute: number

@@ -9,7 +9,7 @@ import { createBacklog, dropTable, EVENT_TYPE, newEvent } from "../load/backlog.
 import { type Percentiles, percentilesOf } from "../percentiles.ts"
 import { atMost, type Measure } from "../target.ts"
 
-export interface LatencyRow extends Percentiles {
+interface LatencyRow extends Percentiles {
   engine: string
   /** Of these, the time until `emit` has resolved: the transaction's own. */
   emit: Percentiles

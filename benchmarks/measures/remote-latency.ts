@@ -11,7 +11,7 @@ import { OriginalWorker } from "../load/original-worker.ts"
 import { type Percentiles, percentilesOf } from "../percentiles.ts"
 import type { Measure } from "../target.ts"
 
-export interface RemoteLatencyRow extends Percentiles {
+interface RemoteLatencyRow extends Percentiles {
   engine: string
   algorithm: "relay" | "original"
 }

@@ -11,7 +11,7 @@ import { atMost, type Measure } from "../target.ts"
 type Projection = "ALL" | "KEYS_ONLY"
 
 /** Of one event, on average. */
-export interface Cost extends Units {
+interface Cost extends Units {
   requests: number
   byRequest: Record<string, number>
 }
@@ -106,7 +106,7 @@ function costOf(counts: Counts, events: number): Cost {
  * What DynamoDB bills for publishing. Only dynoxide counts transactions as DynamoDB documents it: twice the item's units,
  * and the index's once. DynamoDB Local counts otherwise, so with it the targets are not judged.
  */
-export function hasTrueTransactionUnits(engine: string): boolean {
+function hasTrueTransactionUnits(engine: string): boolean {
   return engine === "dynoxide"
 }
 

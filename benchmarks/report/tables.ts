@@ -5,7 +5,7 @@ import type { Spread } from "../spread.ts"
 import type { Target } from "../target.ts"
 import type { Machine, Results } from "./results.ts"
 
-export function table(head: string[], rows: Array<Array<string | number>>): string {
+function table(head: string[], rows: Array<Array<string | number>>): string {
   const line = (cells: Array<string | number>) => `| ${cells.join(" | ")} |`
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n")
 }
