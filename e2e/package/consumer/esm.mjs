@@ -1,0 +1,14 @@
+// The public names, from ESM; errors of the adapter are instances of the core's classes.
+import assert from "node:assert/strict"
+import * as adapter from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
+import * as core from "outbox-event-bus"
+
+assert.deepEqual(Object.keys(adapter).sort(), [
+  "DynamoDBAwsSdkOutbox",
+  "dynamodbAwsSdkTransactionStorage",
+  "getDynamoDBAwsSdkCollector",
+  "withDynamoDBAwsSdkTransaction",
+])
+assert.equal(typeof core.OutboxEventBus, "function")
+assert.throws(() => new adapter.DynamoDBAwsSdkOutbox({}), core.ConfigurationError)
+console.log("ok")

@@ -1,0 +1,43 @@
+// Every public name and type, as a user writes them; compiled, not run.
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb"
+import {
+  DynamoDBAwsSdkOutbox,
+  type DynamoDBAwsSdkOutboxConfig,
+  type DynamoDBAwsSdkTransactionCollector,
+  dynamodbAwsSdkTransactionStorage,
+  getDynamoDBAwsSdkCollector,
+  type TransactWriteItem,
+  withDynamoDBAwsSdkTransaction,
+} from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
+import {
+  type BusEvent,
+  type FailedBusEvent,
+  type IOutbox,
+  MaxRetriesExceededError,
+  OutboxEventBus,
+} from "outbox-event-bus"
+
+const config: DynamoDBAwsSdkOutboxConfig = {
+  client: new DynamoDBClient({}),
+  tableName: "outbox",
+  getCollector: getDynamoDBAwsSdkCollector(),
+}
+const outbox: IOutbox<DynamoDBAwsSdkTransactionCollector> = new DynamoDBAwsSdkOutbox(config)
+const bus = new OutboxEventBus(outbox, (error) => {
+  if (error instanceof MaxRetriesExceededError) console.error(error.event.id, error.retryCount)
+})
+bus.on("order.placed", async (event: BusEvent) => console.log(event.payload, event.occurredAt.getTime()))
+
+const item: TransactWriteItem = { Put: { TableName: "orders", Item: { id: "1", total: 42 } } }
+export const placed: number = await withDynamoDBAwsSdkTransaction(async (collector) => {
+  collector.push(item)
+  await bus.emit(
+    { type: "order.placed", payload: { total: 42 } },
+    dynamodbAwsSdkTransactionStorage.getStore(),
+  )
+  return collector.items?.length ?? 0
+})
+export const failed: FailedBusEvent[] = await bus.getFailedEvents()
+
+// @ts-expect-error tableName is required
+new DynamoDBAwsSdkOutbox({ client: new DynamoDBClient({}) })

@@ -1,0 +1,42 @@
+/** What is in the tarballs, and whether Node, bundlers and TypeScript find it. */
+import { execFile } from "node:child_process"
+import { readdir } from "node:fs/promises"
+import { createRequire } from "node:module"
+import { dirname, join } from "node:path"
+import { promisify } from "node:util"
+import { publint } from "publint"
+import { formatMessage } from "publint/utils"
+import { describe, expect, inject, test } from "vitest"
+
+const run = promisify(execFile)
+const attw = join(
+  dirname(createRequire(import.meta.url).resolve("@arethetypeswrong/cli/package.json")),
+  "dist/index.js",
+)
+
+describe.each(Object.values(inject("tarballs")))("$name", ({ folder, path, files }) => {
+  test("holds what users need, and nothing else", async () => {
+    const sources = (await readdir(join(folder, "src"), { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile() && !/\.(test|fixture|conformance)\./.test(entry.name))
+      .map((entry) => join(entry.parentPath, entry.name).slice(folder.length).replace(/^\//, ""))
+    const rest = files.filter((file) => !file.startsWith("src/") && !file.startsWith("dist/"))
+    expect(rest).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "package.json"])
+    expect(files.filter((file) => file.startsWith("src/"))).toEqual(sources.toSorted())
+    for (const file of files.filter((file) => file.startsWith("dist/"))) {
+      expect(file).toMatch(/\.(mjs|cjs|d\.mts|d\.cts)(\.map)?$/)
+    }
+    expect(files).toEqual(
+      expect.arrayContaining(["mjs", "cjs", "d.mts", "d.cts"].map((extension) => `dist/index.${extension}`)),
+    )
+  })
+
+  test("publint finds nothing", async () => {
+    const { messages, pkg } = await publint({ pkgDir: folder, strict: true })
+    expect(messages.map((message) => formatMessage(message, pkg, { color: false }))).toEqual([])
+  })
+
+  test("attw finds nothing", async () => {
+    // It exits with an error, which shows its table.
+    await run(process.execPath, [attw, path, "--profile", "node16", "--no-color"])
+  })
+})
