@@ -35,7 +35,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: "unit",
-          include: ["src/**/*.test.ts", "packages/*/src/**/*.test.ts", "{examples,scripts}/**/*.test.ts"],
+          include: [
+            "src/**/*.test.ts",
+            "packages/*/src/**/*.test.ts",
+            "{chaos,examples,scripts}/**/*.test.ts",
+          ],
         },
       },
       endToEndOn("dynoxide"),

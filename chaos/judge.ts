@@ -1,0 +1,198 @@
+/**
+ * Judges a scenario by its records: what was lost, what was delivered more than once and whether the promises allow that,
+ * what is dead and should not be, and what is there although nobody published it. Pure: no clock, no database.
+ */
+import type { Entry, Journals } from "./journal.ts"
+import type { ChaosPayload } from "./worker-settings.ts"
+
+/** Why an event may be delivered once more although its handler succeeded. */
+export const CAUSES = ["died", "frozen", "stalled", "no answer", "outlived", "restored", "original"] as const
+export type Cause = (typeof CAUSES)[number]
+
+/** As much of a worker as the judge must know. */
+export interface WorkerRecord {
+  name: string
+  version: "new" | "original"
+  diedAt?: number | undefined
+  frozen: ReadonlyArray<{ from: number; until: number }>
+}
+
+export interface Evidence {
+  published: ReadonlyMap<string, ChaosPayload>
+  refused: ReadonlySet<string>
+  orders: ReadonlySet<string>
+  journals: Journals
+  workers: readonly WorkerRecord[]
+  processingTimeoutMs: number
+  /** When the copy of the table was taken that was put back later. */
+  restoredFrom?: number | undefined
+  /** What is in the tables at the end. */
+  items: ReadonlyArray<{ id: string; status: string; [attribute: string]: unknown }>
+  orderIds: ReadonlySet<string>
+  deadLetterIds: ReadonlySet<string>
+}
+
+export interface Verdict {
+  runs: number
+  /** Runs that the promises allow, beyond one success for each event, by cause. */
+  duplicates: Record<Cause, number>
+  /** Runs that were repeated because the handler had failed. */
+  retries: number
+  deadLetters: string[]
+  /** Everything that breaks a promise, in words. */
+  broken: string[]
+  lost: string[]
+}
+
+interface Run {
+  id: string
+  worker: WorkerRecord
+  startedAt: number
+  endedAt?: number
+  isOk?: boolean
+}
+
+export function judge(evidence: Evidence): Verdict {
+  const runs = runsById(evidence)
+  const verdict: Verdict = {
+    runs: [...runs.values()].reduce((sum, { length }) => sum + length, 0),
+    duplicates: Object.fromEntries(CAUSES.map((cause) => [cause, 0])) as Record<Cause, number>,
+    retries: 0,
+    deadLetters: [],
+    broken: [],
+    lost: [],
+  }
+  judgeItems(evidence, runs, verdict)
+  for (const [id, ofEvent] of runs) judgeRepetitions(id, ofEvent, evidence, verdict)
+  return verdict
+}
+
+function runsById({ journals, workers }: Evidence): Map<string, Run[]> {
+  const runs: Run[] = []
+  for (const worker of workers) {
+    const open = new Map<number, Run>()
+    for (const entry of journals.get(worker.name) ?? []) {
+      if (entry.what === "started") {
+        const run = { id: entry.id, worker, startedAt: entry.at }
+        runs.push(run)
+        open.set(entry.run, run)
+      } else if (entry.what === "ended") {
+        Object.assign(open.get(entry.run) as Run, { endedAt: entry.at, isOk: entry.isOk })
+      }
+    }
+  }
+  runs.sort((a, b) => a.startedAt - b.startedAt)
+  return groupById(runs)
+}
+
+function judgeItems(evidence: Evidence, runs: Map<string, Run[]>, verdict: Verdict): void {
+  const { published, refused, orders, orderIds, items, deadLetterIds } = evidence
+  const statuses = new Map(items.map((item) => [item.id, item.status]))
+  for (const [id, { isPoison }] of published) {
+    const status = statuses.get(id)
+    const succeeded = runs.get(id)?.some(({ isOk }) => isOk)
+    if (status === "completed" && succeeded) continue
+    if (status === "failed" && isPoison && deadLetterIds.has(id)) {
+      verdict.deadLetters.push(id)
+      continue
+    }
+    verdict.lost.push(id)
+    const what = status === "completed" ? "completed, but no handler has succeeded" : (status ?? "gone")
+    verdict.broken.push(`event ${id} is ${what}`)
+  }
+  for (const { id, status, gsiSortKey } of items) {
+    if (!published.has(id))
+      verdict.broken.push(`item ${id} was ${refused.has(id) ? "refused" : "never published"}`)
+    if (status === "completed" && gsiSortKey !== undefined) {
+      verdict.broken.push(`completed event ${id} is still in the index`)
+    }
+  }
+  for (const id of orders)
+    if (!orderIds.has(id)) verdict.broken.push(`order ${id} is gone; its event is ${statuses.get(id)}`)
+  for (const id of orderIds) if (!orders.has(id)) verdict.broken.push(`order ${id} was refused, but is there`)
+  for (const id of runs.keys())
+    if (!published.has(id)) verdict.broken.push(`handler ran for ${id}, which nobody published`)
+}
+
+/** Every run after the first needs a reason in the run before it. */
+function judgeRepetitions(id: string, runs: readonly Run[], evidence: Evidence, verdict: Verdict): void {
+  for (let i = 1; i < runs.length; i++) {
+    const next = runs[i] as Run
+    // A run that was overtaken may matter longer than the one just before.
+    const before = runs.slice(0, i)
+    const successful = before.findLast(({ isOk, endedAt }) => isOk && (endedAt as number) <= next.startedAt)
+    const running = before.findLast(({ endedAt = Number.POSITIVE_INFINITY }) => endedAt > next.startedAt)
+    const suspect = successful ?? running
+    if (suspect === undefined) {
+      verdict.retries++
+      continue
+    }
+    const cause = causeOf(suspect, next, evidence)
+    if (cause) verdict.duplicates[cause]++
+    else {
+      verdict.broken.push(
+        `event ${id} was delivered by ${suspect.worker.name} ${describe(suspect)} and again by ${next.worker.name} ` +
+          `${Math.round(next.startedAt - suspect.startedAt)} ms after that had started, without an allowed cause`,
+      )
+    }
+  }
+}
+
+function causeOf(run: Run, next: Run, evidence: Evidence): Cause | undefined {
+  const { worker, startedAt } = run
+  const until = next.startedAt
+  const between = (at: number) => at >= startedAt && at <= until
+  const entries = (evidence.journals.get(worker.name) ?? []).filter(({ at }) => between(at))
+  const isCompleted = entries.some((entry) => entry.what === "written" && isOf(entry, run.id, "completed"))
+
+  const { restoredFrom } = evidence
+  // What was written after the copy was taken has been undone.
+  if (restoredFrom !== undefined && until > restoredFrom && !isWrittenBefore(entries, run.id, restoredFrom)) {
+    return "restored"
+  }
+  if (isOriginalInvolved(run, next, evidence)) return "original"
+  // Nothing excuses a delivery of what was completed; only the original's unconditional writes can bring it about.
+  if (isCompleted) return undefined
+
+  if (worker.diedAt !== undefined && between(worker.diedAt)) return "died"
+  if (worker.frozen.some((freeze) => freeze.from <= until && freeze.until >= startedAt)) return "frozen"
+  if ((run.endedAt ?? until) - startedAt >= evidence.processingTimeoutMs) return "outlived"
+  if (entries.some((entry) => entry.what === "trouble" && entry.id === run.id)) return "no answer"
+  // The machine was too busy to renew the lease: for a good part of it, nothing ran.
+  const stalledMs = entries.reduce((sum, entry) => sum + (entry.what === "stalled" ? entry.ms : 0), 0)
+  return stalledMs > evidence.processingTimeoutMs / 8 ? "stalled" : undefined
+}
+
+function isOf(entry: Entry, id: string, status: string): boolean {
+  return entry.what === "written" && entry.id === id && entry.status === status
+}
+
+function isWrittenBefore(entries: readonly Entry[], id: string, moment: number): boolean {
+  return entries.some((entry) => isOf(entry, id, "completed") && entry.at < moment)
+}
+
+/** A worker of the original writes without a condition, so it may set back what others hold or have completed. */
+function isOriginalInvolved(run: Run, next: Run, { workers, journals }: Evidence): boolean {
+  if (run.worker.version === "original") return true
+  return workers
+    .filter(({ version }) => version === "original")
+    .flatMap(({ name }) => journals.get(name) ?? [])
+    .some(
+      (entry) => isOf(entry, run.id, "created") && entry.at >= run.startedAt && entry.at <= next.startedAt,
+    )
+}
+
+function describe({ isOk, endedAt, startedAt }: Run): string {
+  if (endedAt === undefined) return "(never ended)"
+  return `(${isOk ? "succeeded" : "failed"} after ${Math.round(endedAt - startedAt)} ms)`
+}
+
+function groupById(runs: readonly Run[]): Map<string, Run[]> {
+  const groups = new Map<string, Run[]>()
+  for (const run of runs) {
+    const group = groups.get(run.id)
+    if (group) group.push(run)
+    else groups.set(run.id, [run])
+  }
+  return groups
+}

@@ -1,0 +1,24 @@
+/** What a scenario is. */
+import type { FaultPlan } from "../packages/dynamodb-dev/src/index.ts"
+import type { WorkerTraits } from "./fleet.ts"
+import type { Stage } from "./stage.ts"
+
+export interface Scenario {
+  name: string
+  /** What happens, in one sentence. */
+  says: string
+  processingTimeoutMs: number
+  /** The longest that a handler is asked to take. */
+  longestHandlerMs: number
+  maxRetries: number
+  /** How many events kill their workers. */
+  poison: number
+  /** What the publisher's own requests meet. */
+  publisherFaults?: FaultPlan
+  /** Of workers that are started to settle the rest. */
+  lastTraits?: WorkerTraits
+  /** Starts the first workers. */
+  begin(stage: Stage): Promise<void>
+  /** Lets things happen, until {@link Stage.goesOn} is false. */
+  happen(stage: Stage): Promise<void>
+}

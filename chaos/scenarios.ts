@@ -1,0 +1,235 @@
+/** The scenarios: what befalls a fleet while events are published, one kind of trouble each, and all together. */
+import type { FaultPlan } from "../packages/dynamodb-dev/src/index.ts"
+import type { FleetWorker, WorkerTraits } from "./fleet.ts"
+import type { Scenario } from "./scenario.ts"
+import type { Stage } from "./stage.ts"
+
+/** A short lease, so that what it leads to happens often. */
+const LEASE_MS = 3000
+
+const USUAL = { processingTimeoutMs: LEASE_MS, longestHandlerMs: LEASE_MS / 3, maxRetries: 5, poison: 0 }
+
+const THROTTLES: FaultPlan = { throttle: 0.6 }
+const LOST: FaultPlan = {
+  loseAnswer: 0.12,
+  failBeforeSending: 0.08,
+  delay: 0.1,
+  longestDelayMs: 300,
+  conflict: 0.02,
+}
+const LAG: FaultPlan = { indexLagMs: 5000 }
+const MINUTE_MS = 60_000
+
+async function start(stage: Stage, count: number, traits: WorkerTraits = {}): Promise<void> {
+  await Promise.all(Array.from({ length: count }, () => stage.fleet.start(traits)))
+}
+
+/** One of those that live, if any. */
+function someone({ fleet, chance }: Stage): FleetWorker | undefined {
+  const { alive } = fleet
+  return alive.length > 0 ? chance.pick(alive) : undefined
+}
+
+/** The next one may be killed while a replacement still starts, so that kills are not as rare as starts are slow. */
+async function killAndReplace(stage: Stage, traits: WorkerTraits = {}): Promise<void> {
+  const victim = stage.fleet.alive.length > 1 ? someone(stage) : undefined
+  if (!victim) return
+  await stage.fleet.kill(victim)
+  stage.fleet.startSoon(traits)
+}
+
+async function freezeSomeone(stage: Stage, longestMs: number): Promise<void> {
+  const victim = someone(stage)
+  if (!victim) return
+  stage.fleet.freeze(victim)
+  await stage.pause(100, longestMs)
+  stage.fleet.thaw(victim)
+}
+
+/** Faults come upon all workers, and go. */
+async function burst(stage: Stage, longestMs: number): Promise<void> {
+  for (const worker of stage.fleet.alive) stage.fleet.switchFaults(worker, true)
+  await stage.pause(longestMs / 2, longestMs)
+  for (const worker of stage.fleet.alive) stage.fleet.switchFaults(worker, false)
+}
+
+async function troubleNetwork(stage: Stage, longestMs: number): Promise<void> {
+  const proxy = someone(stage)?.proxy
+  if (!proxy) return
+  const what = stage.chance.pick(["cut", "stall", "answers", "half-open", "slow"])
+  if (what === "cut") proxy.cut()
+  if (what === "stall") proxy.stall()
+  if (what === "answers") proxy.stall("answers")
+  if (what === "half-open") proxy.halfOpen()
+  if (what === "slow") proxy.slow({ latencyMs: 100, bytesPerSecond: 20_000 })
+  await stage.pause(100, longestMs)
+  if (what === "answers") proxy.cutOnce()
+  proxy.heal()
+}
+
+/** Again and again, with pauses. */
+const repeatedly =
+  (step: (stage: Stage) => Promise<void>, leastPauseMs: number, mostPauseMs: number) =>
+  async (stage: Stage) => {
+    while (stage.goesOn) {
+      await step(stage)
+      await stage.pause(leastPauseMs, mostPauseMs)
+    }
+  }
+
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    ...USUAL,
+    name: "kills",
+    says: "Workers are killed in the middle of their work (SIGKILL), and replaced.",
+    begin: (stage) => start(stage, 3),
+    happen: repeatedly((stage) => killAndReplace(stage), 200, 800),
+  },
+  {
+    ...USUAL,
+    name: "freezes",
+    says: "Workers stand still for up to two leases (SIGSTOP), and go on as if nothing had been.",
+    begin: (stage) => start(stage, 3),
+    happen: async (stage) => {
+      const freezing = repeatedly((it) => freezeSomeone(it, 2 * LEASE_MS), 100, 500)
+      await Promise.all([freezing(stage), freezing(stage)])
+    },
+  },
+  {
+    ...USUAL,
+    // The original does not renew its claims.
+    processingTimeoutMs: 10_000,
+    name: "rolling update",
+    says: "Workers of the original are replaced one by one by new ones, and back, as in a rollback.",
+    begin: (stage) => start(stage, 3, { version: "original" }),
+    happen: repeatedly(
+      async (stage) => {
+        const [oldest] = stage.fleet.alive
+        const isRollback = stage.fleet.all.length % 9 >= 6
+        await stage.fleet.start({ version: isRollback ? "original" : "new" })
+        if (oldest) await stage.fleet.stop(oldest)
+      },
+      200,
+      600,
+    ),
+  },
+  {
+    ...USUAL,
+    name: "scale out and in",
+    says: "The fleet grows to up to six workers and shrinks to one, by orderly stops.",
+    begin: (stage) => start(stage, 1),
+    happen: repeatedly(
+      async (stage) => {
+        const wanted = stage.chance.between(1, 6)
+        const { fleet } = stage
+        if (fleet.alive.length < wanted) await start(stage, wanted - fleet.alive.length)
+        else await Promise.all(fleet.alive.slice(wanted).map((worker) => fleet.stop(worker)))
+      },
+      300,
+      1000,
+    ),
+  },
+  {
+    ...USUAL,
+    name: "throttling",
+    says: "In bursts, DynamoDB refuses 60 % of the requests, the SDK's retries among them.",
+    publisherFaults: { throttle: 0.1 },
+    begin: (stage) => start(stage, 3, { faults: THROTTLES }),
+    happen: repeatedly((stage) => burst(stage, 1500), 200, 1000),
+  },
+  {
+    ...USUAL,
+    name: "lost answers",
+    says: "12 % of all answers get lost after the request was carried out, 8 % of the requests before; some conflict, some are slow.",
+    publisherFaults: { loseAnswer: 0.1, failBeforeSending: 0.05, conflict: 0.02 },
+    begin: (stage) => start(stage, 3, { faults: LOST }),
+    happen: repeatedly((stage) => burst(stage, 4000), 100, 300),
+  },
+  {
+    ...USUAL,
+    name: "index lag",
+    says: "Each worker sees the index as it was up to 5 s ago.",
+    begin: (stage) => start(stage, 3, { faults: LAG }),
+    happen: repeatedly((stage) => burst(stage, 20_000), 100, 200),
+  },
+  {
+    ...USUAL,
+    name: "clock skew",
+    says: "The workers' clocks are a minute slow, half a minute slow, right, and a minute fast; leases are as long as that needs.",
+    // Four times the difference between any two clocks, and the longest handler.
+    processingTimeoutMs: 4 * 2 * MINUTE_MS + LEASE_MS / 3,
+    begin: async (stage) => {
+      const offsets = [-MINUTE_MS, -MINUTE_MS / 2, 0, MINUTE_MS]
+      await Promise.all(offsets.map((clockOffsetMs) => stage.fleet.start({ clockOffsetMs })))
+    },
+    happen: repeatedly(
+      async (stage) => {
+        const worker = someone(stage)
+        const clockOffsetMs = stage.chance.between(-MINUTE_MS, MINUTE_MS)
+        worker?.process.setClock(clockOffsetMs)
+      },
+      500,
+      2000,
+    ),
+  },
+  {
+    ...USUAL,
+    name: "network cuts",
+    says: "Connections to the database are cut, stalled, half-opened and slowed.",
+    begin: (stage) => start(stage, 3, { isProxied: true }),
+    happen: repeatedly((stage) => troubleNetwork(stage, 1500), 50, 500),
+  },
+  {
+    ...USUAL,
+    name: "poison",
+    says: "One event kills every worker that handles it; dead workers are replaced at once.",
+    maxRetries: 3,
+    processingTimeoutMs: 1500,
+    longestHandlerMs: 500,
+    poison: 1,
+    begin: (stage) => start(stage, 3),
+    happen: repeatedly(
+      async (stage) => {
+        if (stage.fleet.alive.length < 3) stage.fleet.startSoon()
+      },
+      50,
+      100,
+    ),
+  },
+  {
+    ...USUAL,
+    name: "lost table",
+    says: "The table disappears and comes back with the data it had a moment before.",
+    begin: (stage) => start(stage, 3),
+    happen: async (stage) => {
+      await stage.pause(1000, 2000)
+      await stage.loseAndRestoreTable(1000)
+    },
+  },
+  {
+    ...USUAL,
+    name: "all together",
+    says: "Kills, freezes, cuts, throttling, lost answers, a lagging index, clocks up to half a second off, and poison.",
+    processingTimeoutMs: 6000,
+    poison: 1,
+    publisherFaults: { throttle: 0.05, loseAnswer: 0.05 },
+    begin: async (stage) => {
+      for (let i = 0; i < 4; i++) await stage.fleet.start(troubledTraits(stage))
+    },
+    happen: async (stage) => {
+      const killing = repeatedly((it) => killAndReplace(it, troubledTraits(it)), 1500, 3000)
+      const freezing = repeatedly((it) => freezeSomeone(it, 8000), 500, 2000)
+      const faulting = repeatedly((it) => burst(it, 2000), 300, 1000)
+      const cutting = repeatedly((it) => troubleNetwork(it, 1500), 300, 1000)
+      await Promise.all([killing(stage), freezing(stage), faulting(stage), cutting(stage)])
+    },
+  },
+]
+
+function troubledTraits({ chance }: Stage): WorkerTraits {
+  return {
+    isProxied: true,
+    clockOffsetMs: chance.between(-500, 500),
+    faults: { ...LOST, loseAnswer: 0.05, failBeforeSending: 0.05, throttle: 0.2, indexLagMs: 3000 },
+  }
+}
