@@ -1,7 +1,6 @@
 /** A wrong name, a table that is not there yet, a database that can't be reached: reported clearly, and over by itself. */
-import { connect, createServer, type Socket } from "node:net"
+import { type AddressInfo, connect, createServer, type Socket } from "node:net"
 import { UpdateTableCommand } from "@aws-sdk/client-dynamodb"
-import getPort from "get-port"
 import { OperationalError } from "outbox-event-bus"
 import { expect, onTestFinished, test } from "vitest"
 import { clientFor } from "../packages/dynamodb-dev/src/index.ts"
@@ -78,7 +77,7 @@ test("polls that fail are backed off, each poll reported once by what failed in 
 
 test("an unreachable database is reported, stop ends all the same, and delivery begins when it is there", async () => {
   const table = await createTable()
-  const port = await getPort({ host: "127.0.0.1" })
+  const port = await freePort()
   const client = clientFor(`http://127.0.0.1:${port}`, { maxAttempts: 1 })
   onTestFinished(() => client.destroy())
   const worker = startWorker(table, { client })
@@ -99,6 +98,14 @@ test("an unreachable database is reported, stop ends all the same, and delivery 
   )
   await until("it is completed", async () => (await table.read("late"))?.status === "completed")
 })
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
 
 /** Lets the database appear at `port`. */
 async function forward(port: number, target: URL): Promise<void> {
