@@ -57,6 +57,10 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   private readonly recovery: Recovery
   private readonly poller: PollingService
   private secondLook: NodeJS.Timeout | undefined
+  private isStarted = false
+  private starts = 0
+  /** The poll under way belongs to a start that was followed by a stop and another start during its maintenance. */
+  private isPollOver = false
 
   /**
    * @param config - See {@link DynamoDBAwsSdkOutboxConfig}; `client` and `tableName` are required.
@@ -87,7 +91,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       pollIntervalMs: this.config.pollIntervalMs,
       baseBackoffMs: this.config.baseBackoffMs,
       maxErrorBackoffMs: this.config.maxErrorBackoffMs,
-      performMaintenance: () => this.recovery.runIfDue(),
+      performMaintenance: () => this.lookForStuck(),
       processBatch: (handler) => this.handleDue(handler),
     })
   }
@@ -150,12 +154,16 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   }
 
   /**
-   * Starts delivering, until {@link stop}.
+   * Starts delivering, until {@link stop}; after one that is still under way, when that has ended. Does nothing while
+   * started.
    *
    * @param handler - Runs for each event; resolves when the event is handled. It may see an event more than once.
    * @param onError - Told of every error, once. What it throws becomes a process warning.
    */
   start(handler: (event: BusEvent) => Promise<void>, onError: ErrorHandler): void {
+    if (this.isStarted) return
+    this.isStarted = true
+    this.starts++
     this.errors.onError = onError
     this.recovery.reset()
     this.patience.takeTime()
@@ -169,9 +177,11 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * to be awaited in a handler, which would wait for itself.
    */
   async stop(): Promise<void> {
+    this.isStarted = false
     clearTimeout(this.secondLook)
     this.secondLook = undefined
     this.patience.hurry()
+    this.recovery.stop()
     const settled = this.relay.stop()
     await this.poller.stop()
     await settled
@@ -190,7 +200,20 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     }, INDEX_LAG_MS).unref()
   }
 
+  private async lookForStuck(): Promise<void> {
+    const { starts } = this
+    try {
+      await this.recovery.runIfDue()
+    } finally {
+      this.isPollOver = starts !== this.starts
+    }
+  }
+
   private async handleDue(handler: (event: BusEvent) => Promise<void>): Promise<void> {
+    if (this.isPollOver) {
+      this.isPollOver = false
+      return
+    }
     // A poll that has much to do makes room for recovery in between.
     const until = Date.now() + Math.max(MIN_POLL_MS, this.config.processingTimeoutMs / 2)
     const isFinished = await this.relay.handleDue(handler, until)

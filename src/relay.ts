@@ -46,6 +46,7 @@ export class Relay {
   private handler: (event: BusEvent) => Promise<void> = async () => {}
   private poll: Poll | undefined
   private isStopping = false
+  private isRestarting = false
   private onIdle: Array<() => void> = []
 
   private readonly due: DueRows
@@ -75,9 +76,9 @@ export class Relay {
     )
   }
 
-  /** Undoes {@link stop}. */
+  /** Undoes {@link stop}: once that has resolved, the next {@link handleDue} hands events over again. */
   start(): void {
-    this.isStopping = false
+    this.isRestarting = true
   }
 
   /**
@@ -90,6 +91,10 @@ export class Relay {
    * @throws what a read or a claim was rejected with, after what was claimed has been handled.
    */
   async handleDue(handler: (event: BusEvent) => Promise<void>, until: number): Promise<boolean> {
+    if (this.isStopping && this.isRestarting) {
+      await this.idle()
+      this.isStopping = !this.isRestarting
+    }
     this.handler = handler
     if (this.poll) return this.poll.promise
     this.poll = newPoll(until)
@@ -103,9 +108,15 @@ export class Relay {
   /** Starts no more handlers, gives back what is only claimed, and resolves when the running ones are settled. */
   async stop(): Promise<void> {
     this.isStopping = true
+    this.isRestarting = false
+    await this.idle()
+  }
+
+  /** Resolves when nothing is claimed, runs or is being settled. */
+  private idle(): Promise<void> {
     const idle = new Promise<void>((resolve) => this.onIdle.push(resolve))
     this.advance()
-    await idle
+    return idle
   }
 
   private advance(): void {
