@@ -182,6 +182,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     this.secondLook = undefined
     this.patience.hurry()
     this.recovery.stop()
+    this.recovery.stop()
     const settled = this.relay.stop()
     await this.poller.stop()
     await settled

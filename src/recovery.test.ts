@@ -52,6 +52,31 @@ describe("when it looks", () => {
   })
 })
 
+describe("a stop", () => {
+  it("waits for the recoveries under way, begins no other, and reads no further page", async () => {
+    const { recovery, stuckEvents, recover } = create(120)
+    const { promise, resolve } = deferred<void>()
+    recover.mockImplementation(() => promise)
+    const running = recovery.runIfDue()
+    await allPromisesRun()
+    recovery.stop()
+    resolve()
+    await running
+    expect(recover).toHaveBeenCalledTimes(10)
+    expect(stuckEvents).toHaveBeenCalledOnce()
+  })
+
+  it("is undone by a reset", async () => {
+    const { recovery, recovered } = create(3)
+    recovery.stop()
+    await recovery.runIfDue()
+    expect(recovered).toEqual([])
+    recovery.reset()
+    await recovery.runIfDue()
+    expect(recovered).toHaveLength(3)
+  })
+})
+
 describe("what it finds", () => {
   it.each([0, 1, 50, 120])("is recovered, all of %i events, page by page", async (count) => {
     const { recovery, stuckEvents, recovered } = create(count)

@@ -6,6 +6,7 @@ const RECOVERIES_AT_ONCE = 10
 
 export class Recovery {
   private nextAt = 0
+  private isStopping = false
 
   /**
    * @param stuckEvents - Reads a page of the events whose lease is over.
@@ -18,9 +19,15 @@ export class Recovery {
     private readonly options: { intervalMs: number; batchSize: number },
   ) {}
 
-  /** The next {@link runIfDue} looks at once. */
+  /** Undoes {@link stop}; the next {@link runIfDue} looks at once. */
   reset(): void {
     this.nextAt = 0
+    this.isStopping = false
+  }
+
+  /** Begins nothing more. What is left, other workers find, or the next start: a stop must not wait for a long list. */
+  stop(): void {
+    this.isStopping = true
   }
 
   /** @throws the first error, after all other events have been seen to; the next call then looks again at once. */
@@ -30,10 +37,15 @@ export class Recovery {
     let startAfter: Page["next"]
     do {
       const { rows, next } = await this.stuckEvents({ limit: this.options.batchSize, startAfter })
-      errors.push(...(await forEachBounded(rows, RECOVERIES_AT_ONCE, this.recover)))
+      errors.push(
+        ...(await forEachBounded(rows, RECOVERIES_AT_ONCE, (row) => this.recoverUnlessStopping(row))),
+      )
       startAfter = next
-    } while (startAfter)
+    } while (startAfter && !this.isStopping)
     if (errors.length > 0) throw errors[0]
     this.nextAt = Date.now() + this.options.intervalMs
+  }
+  private async recoverUnlessStopping(row: Row): Promise<void> {
+    if (!this.isStopping) await this.recover(row)
   }
 }
