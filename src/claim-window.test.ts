@@ -1,4 +1,4 @@
-import { expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { ClaimWindow } from "./claim-window.ts"
 
 const grown = (window: ClaimWindow) => {

@@ -30,10 +30,16 @@ export type Step =
   | "setAside"
   | "retry"
 
+/** What tests look at in the inputs of all commands. */
+export interface SentInput {
+  Key: { id: string }
+  ExpressionAttributeValues: Record<string, unknown>
+  TransactItems: { Put: { Item: Item & { payload: object } } }[]
+}
+
 export interface Sent {
   step: Step
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into inputs of every command
-  input: any
+  input: SentInput
 }
 
 export const NOW = 1_700_000_000_000

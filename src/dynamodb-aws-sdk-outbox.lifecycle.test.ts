@@ -1,0 +1,344 @@
+/** Start, stop and wake. */
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
+import type { TransactWriteItem } from "./collector.ts"
+import { createOutbox, event, holding, item, NOW } from "./outbox.fixture.ts"
+import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "./transaction-storage.ts"
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: NOW })
+})
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms)
+
+/** Whether a promise has resolved by now. */
+function watch(promise: Promise<unknown>) {
+  const state = { isDone: false }
+  void promise.then(() => {
+    state.isDone = true
+  })
+  return state
+}
+
+describe("stop", () => {
+  it("before start resolves, also twice, and start works afterwards", async () => {
+    const all = createOutbox(holding(item("e1")))
+    await all.outbox.stop()
+    await all.outbox.stop()
+    all.start()
+    await pass()
+    expect(all.handled).toEqual(["e1"])
+    await all.outbox.stop()
+  })
+
+  it("waits for the handler that runs, starts no other, and gives back what is only claimed", async () => {
+    const all = createOutbox(holding(item("e1"), item("e2"), item("e3")))
+    const running = deferred()
+    all.onEvent(() => running.promise)
+    all.start()
+    await pass()
+    const [first, second] = [watch(all.outbox.stop()), watch(all.outbox.stop())]
+    await pass(1000)
+    expect(first.isDone).toBe(false)
+    running.resolve()
+    await pass()
+    expect([first.isDone, second.isDone]).toEqual([true, true])
+    expect(all.handled).toEqual(["e1"])
+    const ahead = all
+      .inputsOf("claim")
+      .map((input) => input.Key.id)
+      .slice(1)
+    expect(all.inputsOf("release").map((input) => input.Key.id)).toEqual(ahead)
+    expect(all.inputsOf("complete")).toHaveLength(1)
+  })
+
+  it("ends polling: nothing more is sent, and no timer is left", async () => {
+    const all = createOutbox()
+    all.start()
+    await pass(2500)
+    await all.outbox.stop()
+    const { length } = all.sent
+    await pass(60_000)
+    expect(all.sent).toHaveLength(length)
+  })
+
+  it("with a database that does not answer ends some seconds after the handlers have ended", async () => {
+    const all = createOutbox({ ...holding(item("e1")), complete: () => new Promise(() => {}) })
+    all.start()
+    await pass()
+    const stopped = watch(all.outbox.stop())
+    await pass(12_000)
+    expect(stopped.isDone).toBe(true)
+  })
+
+  it("during a failing poll ends", async () => {
+    const query = deferred()
+    const all = createOutbox({ due: () => query.promise })
+    all.start()
+    await pass()
+    const stopped = watch(all.outbox.stop())
+    query.reject(new Error("throttled"))
+    await pass()
+    expect(stopped.isDone).toBe(true)
+  })
+})
+
+describe("start", () => {
+  it("twice is one worker, with the handler and the onError of the first", async () => {
+    const all = createOutbox(holding(item("e1")))
+    const second = vi.fn(async () => {})
+    all.onEvent(() => Promise.reject(new Error("boom")))
+    all.start()
+    all.outbox.start(second, second)
+    await pass(500)
+    expect(all.handled).toEqual(["e1"])
+    expect(all.errors).toHaveLength(1)
+    expect(second).not.toHaveBeenCalled()
+    expect(all.inputsOf("stuck")).toHaveLength(1)
+    await all.outbox.stop()
+  })
+
+  it("after stop delivers again, to the new handler", async () => {
+    const all = createOutbox({ due: (_, call) => ({ Items: call < 3 ? [item(`e${call}`)] : [] }) })
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    const { length } = all.handled
+    const later: string[] = []
+    all.outbox.start(
+      async ({ id }) => void later.push(id),
+      () => {},
+    )
+    await pass(5000)
+    await all.outbox.stop()
+    expect(all.handled).toHaveLength(length)
+    expect([...all.handled, ...later]).toEqual(["e0", "e1", "e2"])
+  })
+
+  it("right after a stop that was not awaited: stop still resolves, and the old handler gets no further event", async () => {
+    let next = 0
+    const all = createOutbox({ due: () => ({ Items: [item(`e${next++}`), item(`e${next++}`)] }) })
+    all.onEvent(() => new Promise((resolve) => setTimeout(resolve, 100)))
+    all.start()
+    await pass(50)
+    expect(all.handled).toEqual(["e0"])
+    const stopped = watch(all.outbox.stop())
+    const later: string[] = []
+    all.outbox.start(
+      async ({ id }) => {
+        later.push(id)
+        await new Promise((resolve) => setTimeout(resolve, 100))
+      },
+      () => {},
+    )
+    await pass(2000)
+    expect(all.handled).toEqual(["e0"])
+    expect(stopped.isDone).toBe(true)
+    expect(later.length).toBeGreaterThan(0)
+    const ended = all.outbox.stop()
+    await pass(1000)
+    await ended
+  })
+})
+
+describe("a start after a stop that was not awaited", () => {
+  it("comes into force when the handlers that run have ended, with concurrency too", async () => {
+    let next = 0
+    const all = createOutbox(
+      { due: () => ({ Items: next < 30 ? [item(`e${next++}`)] : [] }) },
+      { concurrency: 3 },
+    )
+    const running = deferred()
+    all.onEvent(() => running.promise)
+    all.start()
+    await pass(50)
+    expect(all.handled).toHaveLength(3)
+    const stopped = watch(all.outbox.stop())
+    const later: string[] = []
+    all.outbox.start(
+      async ({ id }) => {
+        later.push(id)
+        await new Promise((resolve) => setTimeout(resolve, 100))
+      },
+      () => {},
+    )
+    await pass(500)
+    expect(later).toEqual([])
+    running.resolve()
+    await pass(2000)
+    expect(stopped.isDone).toBe(true)
+    expect(all.handled).toHaveLength(3)
+    expect(later).toHaveLength(27)
+    await all.outbox.stop()
+  })
+
+  it("does not let the old poll go on that was still at its maintenance", async () => {
+    const maintenance = deferred()
+    const all = createOutbox({
+      stuck: (_, call) => (call === 0 ? maintenance.promise : {}),
+      due: () => ({ Items: all.handled.length + later.length === 0 ? [item("e1")] : [] }),
+    })
+    const later: string[] = []
+    all.start()
+    await pass()
+    const stopped = watch(all.outbox.stop())
+    all.outbox.start(
+      async ({ id }) => {
+        later.push(id)
+      },
+      () => {},
+    )
+    maintenance.resolve()
+    await pass(100)
+    expect(stopped.isDone).toBe(true)
+    expect(all.handled).toEqual([])
+    expect(later).toEqual(["e1"])
+    await all.outbox.stop()
+  })
+
+  it("is undone by another stop", async () => {
+    const all = createOutbox(holding(item("e1"), item("e2")))
+    const running = deferred()
+    all.onEvent(() => running.promise)
+    all.start()
+    await pass()
+    const first = all.outbox.stop()
+    all.start()
+    await pass()
+    const second = all.outbox.stop()
+    running.resolve()
+    await pass(5000)
+    await Promise.all([first, second])
+    expect(all.handled).toEqual(["e1"])
+  })
+})
+
+describe("a wake", () => {
+  /** When the due events were asked for, in milliseconds after the start. */
+  const looks = (all: ReturnType<typeof createOutbox>) =>
+    all.inputsOf("due").map((input) => Number(input.ExpressionAttributeValues[":now"]) - NOW)
+
+  const started = async (options = {}) => {
+    const all = createOutbox({}, { pollIntervalMs: 60_000, ...options })
+    all.start()
+    await pass(1000)
+    expect(looks(all)).toEqual([0])
+    return all
+  }
+
+  it("after a publish looks at once, and again when the index has had time to show the events", async () => {
+    const all = await started()
+    await all.outbox.publish([event("e1")])
+    await pass()
+    expect(looks(all)).toEqual([0, 1000])
+    await pass(500)
+    expect(looks(all)).toEqual([0, 1000, 1100])
+    await all.outbox.stop()
+  })
+
+  it("after the helper's transaction looks then, and not before", async () => {
+    const all = await started({ getCollector: getDynamoDBAwsSdkCollector() })
+    await withDynamoDBAwsSdkTransaction(async () => {
+      await all.outbox.publish([event("e1")])
+      await pass(300)
+      expect(looks(all)).toEqual([0])
+    })
+    await pass()
+    expect(looks(all)).toEqual([0, 1300])
+    await all.outbox.stop()
+  })
+
+  it("does not follow a publish into a collector of the caller's own, until wake() is called", async () => {
+    const all = await started()
+    await all.outbox.publish([event("e1")], [] as TransactWriteItem[])
+    await pass(500)
+    expect(looks(all)).toEqual([0])
+    all.outbox.wake()
+    await pass()
+    expect(looks(all)).toEqual([0, 1500])
+    await all.outbox.stop()
+  })
+
+  it("follows retryEvents, also where it failed for some", async () => {
+    const all = createOutbox(
+      { retry: () => Promise.reject(new Error("throttled")) },
+      { pollIntervalMs: 60_000 },
+    )
+    all.start()
+    await pass(1000)
+    await expect(all.outbox.retryEvents(["e1"])).rejects.toThrow("Could not retry the events e1")
+    await pass()
+    expect(looks(all)).toEqual([0, 1000])
+    await all.outbox.stop()
+  })
+
+  it("follows nothing that failed or was empty", async () => {
+    const all = await started()
+    await all.outbox.publish([])
+    await expect(all.outbox.publish([event("")])).rejects.toThrow()
+    await pass(500)
+    expect(looks(all)).toEqual([0])
+    await all.outbox.stop()
+  })
+
+  it("before start or after stop starts nothing", async () => {
+    const all = createOutbox()
+    all.outbox.wake()
+    await pass(500)
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    all.outbox.wake()
+    await pass(5000)
+    expect(looks(all)).toEqual([500])
+  })
+
+  it("that comes often does not make second looks pile up", async () => {
+    const all = await started()
+    for (let i = 0; i < 50; i++) all.outbox.wake()
+    await pass(500)
+    expect(looks(all).length).toBeLessThanOrEqual(4)
+    await all.outbox.stop()
+  })
+})
+
+describe("polls", () => {
+  it("look for due events each pollIntervalMs, and for stuck ones only as often as leases need it", async () => {
+    const all = createOutbox()
+    all.start()
+    await pass(59_500)
+    await all.outbox.stop()
+    expect(all.inputsOf("due")).toHaveLength(60)
+    expect(all.inputsOf("stuck")).toHaveLength(4)
+  })
+
+  it("that last long make room for recovery in between, and go on at once", async () => {
+    let next = 0
+    const all = createOutbox(
+      { due: () => ({ Items: [item(`e${next++}`)] }) },
+      { processingTimeoutMs: 1000, pollIntervalMs: 60_000 },
+    )
+    all.onEvent(() => new Promise((resolve) => setTimeout(resolve, 50)))
+    all.start()
+    await pass(5000)
+    expect(all.inputsOf("stuck").length).toBeGreaterThanOrEqual(8)
+    expect(all.handled.length).toBeGreaterThan(80)
+    const stopped = all.outbox.stop()
+    await pass(100)
+    await stopped
+  })
+
+  it("that fail are reported and come back with a growing delay", async () => {
+    const all = createOutbox({ due: () => Promise.reject(new Error("throttled")) })
+    all.start()
+    await pass(20_000)
+    await all.outbox.stop()
+    expect(all.errors.length).toBeGreaterThanOrEqual(3)
+    expect(all.errors.length).toBeLessThanOrEqual(6)
+    expect(all.errors[0]).toMatchObject({ message: "Polling cycle failed", cause: { message: "throttled" } })
+  })
+})

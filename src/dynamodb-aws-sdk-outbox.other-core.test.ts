@@ -1,0 +1,77 @@
+/** The adapter on another implementation of the core, whose PollingService does what the contract says and no more. */
+import type { PollingServiceConfig } from "outbox-event-bus"
+import { afterEach, beforeEach, expect, it, vi } from "vitest"
+import { createOutbox, event, item, NOW } from "./outbox.fixture.ts"
+
+vi.mock("outbox-event-bus", async (importOriginal) => {
+  class PollingService {
+    private timer: NodeJS.Timeout | undefined
+    private isStopped = true
+    private poll: Promise<void> = Promise.resolve()
+
+    constructor(private readonly config: PollingServiceConfig) {}
+
+    start(handler: Parameters<PollingServiceConfig["processBatch"]>[0]): void {
+      this.isStopped = false
+      const run = async () => {
+        await this.config.performMaintenance?.()
+        await this.config.processBatch(handler)
+        if (!this.isStopped) this.timer = setTimeout(next, this.config.pollIntervalMs)
+      }
+      const next = () => {
+        this.poll = run()
+      }
+      next()
+    }
+
+    async stop(): Promise<void> {
+      this.isStopped = true
+      clearTimeout(this.timer)
+      await this.poll
+    }
+
+    calculateBackoff(attempt: number): number {
+      return this.config.baseBackoffMs * 2 ** (attempt - 1)
+    }
+  }
+  return { ...(await importOriginal<typeof import("outbox-event-bus")>()), PollingService }
+})
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: NOW })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+it("delivers, retries and stops; without a wake, the next poll finds what is published", async () => {
+  const published: ReturnType<typeof item>[] = []
+  const all = createOutbox({ due: () => ({ Items: published.splice(0) }) })
+  all.onEvent(async () => {
+    throw new Error("boom")
+  })
+  all.start()
+  await vi.advanceTimersByTimeAsync(100)
+  await all.outbox.publish([event("e1")])
+  published.push(item("e1"))
+  all.outbox.wake()
+  await vi.advanceTimersByTimeAsync(500)
+  expect(all.handled).toEqual([])
+  await vi.advanceTimersByTimeAsync(500)
+  expect(all.handled).toEqual(["e1"])
+  expect(all.inputsOf("fail")[0]?.ExpressionAttributeValues[":set_gsiSortKey"]).toBe(NOW + 2000)
+  await all.outbox.stop()
+})
+
+it("goes on with the next poll where one had more to do than it had time for", async () => {
+  let next = 0
+  const all = createOutbox(
+    { due: () => ({ Items: next < 20 ? [item(`e${next++}`)] : [] }) },
+    { processingTimeoutMs: 500, pollIntervalMs: 10 },
+  )
+  all.onEvent(() => new Promise((resolve) => setTimeout(resolve, 100)))
+  all.start()
+  await vi.advanceTimersByTimeAsync(10_000)
+  await all.outbox.stop()
+  expect(all.handled).toHaveLength(20)
+})
