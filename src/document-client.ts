@@ -4,36 +4,32 @@
  * `DynamoDBDocumentClient.from` writes its options onto the configuration of the client it is given, so all document
  * clients of one DynamoDBClient share the options of the last that was made. The outbox must read numbers wrapped
  * (one that JavaScript can't hold would otherwise make the whole answer unreadable), and the user's document client
- * must not.
+ * must not. So the outbox leaves only what is harmless there, and has a configuration of its own.
  */
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { DynamoDBDocumentClient, type TranslateConfig } from "@aws-sdk/lib-dynamodb"
 import { refuse } from "./config.ts"
 
-const OPTIONS: TranslateConfig = {
-  marshallOptions: { removeUndefinedValues: true },
-  unmarshallOptions: { wrapNumbers: true },
-}
+/** What the user's document client has from now on, if it was made before. What it had is not ours to read. */
+const SHARED_OPTIONS: TranslateConfig = { marshallOptions: { removeUndefinedValues: true } }
+
+const OWN_OPTIONS: TranslateConfig = { ...SHARED_OPTIONS, unmarshallOptions: { wrapNumbers: true } }
 
 /**
  * Makes the document client. A bare `{ send }`, as tests pass it, is used as it is.
  * @throws {ConfigurationError} for a client that can't send.
  */
 export function documentClientFor(client: DynamoDBClient): DynamoDBDocumentClient {
-  // What is in it already are the options of the user's own document client. Bare clients have no config.
-  const { config: shared } = client as { config?: { translateConfig?: TranslateConfig | undefined } }
-  const usersOptions = shared?.translateConfig
   const documentClient = makeFrom(client)
   if (documentClient?.config) {
-    Object.assign(documentClient, { config: { ...documentClient.config, translateConfig: OPTIONS } })
+    Object.assign(documentClient, { config: { ...documentClient.config, translateConfig: OWN_OPTIONS } })
   }
-  if (shared) shared.translateConfig = usersOptions
   return documentClient
 }
 
 function makeFrom(client: DynamoDBClient): DynamoDBDocumentClient {
   try {
-    return DynamoDBDocumentClient.from(client, OPTIONS)
+    return DynamoDBDocumentClient.from(client, SHARED_OPTIONS)
   } catch (error) {
     if ("middlewareStack" in client) throw error
     const bare = client as Partial<DynamoDBClient>
