@@ -16,8 +16,8 @@ const endToEndOn = (engine: string): TestProjectInlineConfiguration => ({
     setupFiles: "e2e/skip-without-engine.ts",
     // Tests share nothing but the engine, and loading the SDK anew for each file takes longer than the tests.
     isolate: false,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 })
 
