@@ -22,6 +22,9 @@ if (process.channel) {
   process.on("message", (message) => {
     if (typeof message?.workerClockOffsetMs === "number") offsetMs = message.workerClockOffsetMs
   })
-  // The clock is no reason for the worker to go on.
+  // The clock is no reason for the worker to go on; a listener of its own is one, as in any forked process.
   process.channel.unref()
+  process.on("newListener", (event) => {
+    if (event === "message" || event === "disconnect") process.channel?.ref()
+  })
 }

@@ -1,4 +1,4 @@
-// Owns a worker that beats, tells its time, and answers questions about it.
+// Owns a worker that beats, tells its time, and dies when it is told to. With the argument "listen", it beats when asked only.
 const beat = () =>
   process.send?.({
     beat: true,
@@ -7,8 +7,9 @@ const beat = () =>
     text: String(Date()).slice(0, 15),
   })
 
-process.on("message", (message: { die?: boolean }) => {
+process.on("message", (message: { die?: boolean; beat?: boolean }) => {
+  if (message.beat) beat()
   if (message.die) throw new Error("a crash that the test asked for")
 })
 beat()
-setInterval(beat, 5)
+if (process.argv[2] !== "listen") setInterval(beat, 5)

@@ -58,6 +58,12 @@ test("a worker has a clock of its own, which can be moved", { timeout: 60_000 },
   })
 })
 
+test("a worker that has nothing to do but to listen goes on", { timeout: 60_000 }, async () => {
+  const { worker, untilBeats } = await startBeating({ args: ["listen"] })
+  worker.send({ beat: true })
+  await untilBeats(2)
+})
+
 test("a worker's crash tells its error", { timeout: 60_000 }, async () => {
   const { worker } = await startBeating()
   worker.send({ die: true })
