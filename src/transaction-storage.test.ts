@@ -117,3 +117,17 @@ describe("onTransactionEnd", () => {
     expect(callback).not.toHaveBeenCalled()
   })
 })
+
+describe("a second copy of the package in the same process", () => {
+  it("finds the transactions of the first, and is told of their end", async () => {
+    vi.resetModules()
+    const second = await import("./transaction-storage.ts")
+    expect(second.withDynamoDBAwsSdkTransaction).not.toBe(withDynamoDBAwsSdkTransaction)
+    const onEnd = vi.fn()
+    await withDynamoDBAwsSdkTransaction(async (collector) => {
+      expect(second.getDynamoDBAwsSdkCollector()()).toBe(collector)
+      second.onTransactionEnd(collector, onEnd)
+    })
+    expect(onEnd).toHaveBeenCalledOnce()
+  })
+})

@@ -4,10 +4,23 @@
 import { AsyncLocalStorage } from "node:async_hooks"
 import type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./collector.ts"
 
-/** Holds the collector of the transaction that the current asynchronous call chain belongs to. */
-export const dynamodbAwsSdkTransactionStorage = new AsyncLocalStorage<DynamoDBAwsSdkTransactionCollector>()
+interface TransactionState {
+  storage: AsyncLocalStorage<DynamoDBAwsSdkTransactionCollector>
+  /** What to call when the transaction of a collector has ended. */
+  callbacks: WeakMap<DynamoDBAwsSdkTransactionCollector, Set<() => void>>
+}
 
-const afterTransaction = new WeakMap<DynamoDBAwsSdkTransactionCollector, Set<() => void>>()
+/**
+ * A process may load this package twice, by import and by require. With a storage each, an event would silently be stored
+ * outside of its transaction.
+ */
+const STATE = Symbol.for("@outbox-event-bus/dynamodb-aws-sdk-outbox/transactions")
+const shared = globalThis as { [STATE]?: TransactionState }
+shared[STATE] ??= { storage: new AsyncLocalStorage(), callbacks: new WeakMap() }
+const { storage, callbacks } = shared[STATE]
+
+/** Holds the collector of the transaction that the current asynchronous call chain belongs to. */
+export const dynamodbAwsSdkTransactionStorage: AsyncLocalStorage<DynamoDBAwsSdkTransactionCollector> = storage
 
 /**
  * Runs `fn` with a fresh collector, which {@link getDynamoDBAwsSdkCollector} finds from anywhere inside.
@@ -31,9 +44,9 @@ export async function withDynamoDBAwsSdkTransaction<T>(
 ): Promise<T> {
   const items: TransactWriteItem[] = []
   const collector: DynamoDBAwsSdkTransactionCollector = { items, push: (item) => void items.push(item) }
-  afterTransaction.set(collector, new Set())
+  callbacks.set(collector, new Set())
   const result = await dynamodbAwsSdkTransactionStorage.run(collector, () => fn(collector))
-  for (const callback of afterTransaction.get(collector) ?? []) callback()
+  for (const callback of callbacks.get(collector) ?? []) callback()
   return result
 }
 
@@ -51,5 +64,5 @@ export function getDynamoDBAwsSdkCollector(): () => DynamoDBAwsSdkTransactionCol
  * collectors made by {@link withDynamoDBAwsSdkTransaction} tell.
  */
 export function onTransactionEnd(collector: DynamoDBAwsSdkTransactionCollector, callback: () => void): void {
-  afterTransaction.get(collector)?.add(callback)
+  callbacks.get(collector)?.add(callback)
 }
