@@ -10,6 +10,7 @@ assert.deepEqual(Object.keys(adapter).sort(), [
   "withDynamoDBAwsSdkTransaction",
 ])
 assert.equal(typeof core.OutboxEventBus, "function")
+assert.equal(typeof require("outbox-event-bus/testing").outboxConformance, "function")
 assert.throws(() => new adapter.DynamoDBAwsSdkOutbox({}), core.ConfigurationError)
 assert.equal(
   require("@outbox-event-bus/dynamodb-aws-sdk-outbox/package.json").name,
