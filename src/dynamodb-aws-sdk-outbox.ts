@@ -182,7 +182,6 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     this.secondLook = undefined
     this.patience.hurry()
     this.recovery.stop()
-    this.recovery.stop()
     const settled = this.relay.stop()
     await this.poller.stop()
     await settled
@@ -307,7 +306,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     const error = new Error(PROCESSING_TIMEOUT)
     const attempt = this.failedAttempt(error, retryCount, occurredAt, now)
     const outcome = await this.requests.write(
-      transitions.recover(tableName, row.id, attempt, seen.retryCount, now),
+      transitions.recover(tableName, { id: row.id, token: randomUUID() }, attempt, seen.retryCount, now),
     )
     if (outcome === "refused") return
 

@@ -169,14 +169,16 @@ it("complete: whoever holds the claim, but never an item that is gone or complet
 })
 
 describe("recover", () => {
-  it("takes only what is still active, with its lease still over and its count unchanged; answers with the item", () => {
-    expect(transitions.recover(TableName, "e1", retried, 1, 3000)).toEqual({
+  it("takes only what is still active, with its lease still over and its count unchanged, or its own result; answers with the item", () => {
+    expect(transitions.recover(TableName, { id: "e1", token: "r1" }, retried, 1, 3000)).toEqual({
       TableName,
       Key,
       UpdateExpression:
         "SET #status = :set_status, #retryCount = :set_retryCount, #lastError = :set_lastError, " +
-        "#gsiSortKey = :set_gsiSortKey, #nextRetryAt = :set_nextRetryAt REMOVE #claimToken",
-      ConditionExpression: "#status = :active AND #gsiSortKey <= :now AND #retryCount = :seenCount",
+        "#gsiSortKey = :set_gsiSortKey, #nextRetryAt = :set_nextRetryAt, #claimToken = :set_claimToken",
+      ConditionExpression:
+        "(#status = :active AND #gsiSortKey <= :now AND #retryCount = :seenCount) OR " +
+        "(#status = :next AND #claimToken = :mine AND #gsiSortKey = :nextKey)",
       ExpressionAttributeNames: names(
         "status",
         "retryCount",
@@ -191,21 +193,25 @@ describe("recover", () => {
         ":set_lastError": "boom",
         ":set_gsiSortKey": 5000,
         ":set_nextRetryAt": 5000,
+        ":set_claimToken": "r1",
         ":active": "active",
         ":now": 3000,
         ":seenCount": 1,
+        ":next": "created",
+        ":mine": "r1",
+        ":nextKey": 5000,
       },
       ReturnValues: "ALL_NEW",
     })
   })
 
   it("of an item without a count: only while it has none", () => {
-    const input = transitions.recover(TableName, "e1", dead, undefined, 3000)
-    expect(input.ConditionExpression).toBe(
-      "#status = :active AND #gsiSortKey <= :now AND attribute_not_exists(#retryCount)",
+    const input = transitions.recover(TableName, { id: "e1", token: "r1" }, dead, undefined, 3000)
+    expect(input.ConditionExpression).toContain(
+      "(#status = :active AND #gsiSortKey <= :now AND attribute_not_exists(#retryCount)) OR ",
     )
     expect(input.ExpressionAttributeValues).not.toHaveProperty(":seenCount")
-    expect(input.UpdateExpression).toMatch(/ REMOVE #nextRetryAt, #claimToken$/)
+    expect(input.UpdateExpression).toMatch(/ REMOVE #nextRetryAt$/)
   })
 })
 
@@ -256,8 +262,8 @@ it("no update works without a condition, and each refers to exactly the names an
     transitions.fail(TableName, hold, retried),
     transitions.fail(TableName, hold, dead),
     transitions.complete(TableName, "e1", 1000),
-    transitions.recover(TableName, "e1", retried, 1, 3000),
-    transitions.recover(TableName, "e1", dead, undefined, 3000),
+    transitions.recover(TableName, { id: "e1", token: "r1" }, retried, 1, 3000),
+    transitions.recover(TableName, { id: "e1", token: "r1" }, dead, undefined, 3000),
     transitions.setAside(TableName, "e1", dead, retried),
     transitions.retry(TableName, "e1", 1000),
   ]

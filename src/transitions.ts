@@ -104,10 +104,13 @@ export function fail(tableName: string, hold: Hold, attempt: FailedAttempt): Upd
   return updateMine(tableName, hold, failure(attempt))
 }
 
-/** active → created or failed, by whoever finds that the lease is over. `seenCount` is what `attempt` counted on from. */
+/**
+ * active → created or failed, by whoever finds that the lease is over. The fresh token names the recovery, so that one
+ * which the SDK sends again is recognised as done, and its attempt reported. `seenCount` is what `attempt` counted on from.
+ */
 export function recover(
   tableName: string,
-  id: string,
+  { id, token }: Pick<Hold, "id" | "token">,
   attempt: FailedAttempt,
   seenCount: unknown,
   now: number,
@@ -116,10 +119,17 @@ export function recover(
   const countUnchanged =
     seenCount === undefined ? "attribute_not_exists(#retryCount)" : "#retryCount = :seenCount"
   return update(tableName, id, {
-    set,
-    remove: [...remove, "claimToken"],
-    condition: `${CONDITIONS.leaseOver} AND ${countUnchanged}`,
-    values: { active: EventStatus.ACTIVE, now, ...(seenCount !== undefined && { seenCount }) },
+    set: { ...set, claimToken: token },
+    remove,
+    condition: `(${CONDITIONS.leaseOver} AND ${countUnchanged}) OR (${CONDITIONS.done})`,
+    values: {
+      active: EventStatus.ACTIVE,
+      now,
+      ...(seenCount !== undefined && { seenCount }),
+      next: attempt.status,
+      mine: token,
+      nextKey: attempt.gsiSortKey,
+    },
     returnItem: true,
   })
 }

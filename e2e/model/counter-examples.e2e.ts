@@ -1,0 +1,27 @@
+/** Histories that once broke a promise, as the model has shrunk them. */
+import { beforeAll, inject, test } from "vitest"
+import { type Laboratory, replay as replayIn, type Setting } from "./history.ts"
+import { openLaboratory } from "./laboratory.ts"
+import type { Step } from "./step.ts"
+
+let laboratory: Laboratory
+
+beforeAll(async () => {
+  const endpoint = inject("endpoint")
+  if (endpoint === null) return
+  const opened = await openLaboratory(endpoint)
+  laboratory = opened
+  return () => opened.close()
+})
+
+const replay = (setting: Setting, steps: readonly Step[]) => replayIn(laboratory, setting, steps)
+
+test("a recovery whose answer got lost is reported all the same", () =>
+  replay({ level: "outbox", projection: "ALL" }, [
+    { do: "publish", worker: 0, ids: ["a"], dueIn: 0 },
+    { do: "look", worker: 0 },
+    { do: "claim", worker: 0, id: "a" },
+    { do: "pass", ms: 31000 },
+    { do: "look", worker: 0 },
+    { do: "recover", worker: 0, id: "a", fates: ["lost"] },
+  ]))

@@ -1,0 +1,87 @@
+/** A worker that takes its steps with the adapter's own methods, the private ones too, one at a time. */
+import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
+import { OperationalError, type OutboxError, ValidationError } from "outbox-event-bus"
+import type { Claim, EventLife } from "../../src/event-life.ts"
+import { DynamoDBAwsSdkOutbox } from "../../src/index.ts"
+import type { Row } from "../../src/status-index.ts"
+import type { Place, SystemWorker } from "./system.ts"
+import type { Wire } from "./wire.ts"
+import { BASE_BACKOFF_MS, LEASE_MS, MAX_RETRIES } from "./world.ts"
+
+/** The steps that are private. */
+interface Steps extends EventLife {
+  errors: { onError: (error: OutboxError) => void }
+  recover(row: Row): Promise<void>
+}
+
+export function outboxWorker(wire: Wire, place: Place): SystemWorker {
+  const { client, cut } = wire.connect()
+  const outbox = new DynamoDBAwsSdkOutbox({
+    ...place,
+    client: client as DynamoDBClient,
+    processingTimeoutMs: LEASE_MS,
+    maxRetries: MAX_RETRIES,
+    baseBackoffMs: BASE_BACKOFF_MS,
+  })
+  const steps = outbox as unknown as Steps
+  const claims = new Map<string, Claim>()
+  const reports: string[] = []
+  steps.errors.onError = ({ name }) => reports.push(name)
+
+  const drop = (id: string): Claim => {
+    const claim = claims.get(id) as Claim
+    claims.delete(id)
+    return claim
+  }
+
+  return {
+    reports,
+    die: cut,
+    publish: (events) =>
+      outbox.publish(events).then(
+        () => "written",
+        (error) => (error instanceof ValidationError ? "refused" : "error"),
+      ),
+    claim: async (row) => {
+      try {
+        const outcome = await steps.claim(row)
+        if (outcome.kind === "won") claims.set(row.id, outcome.claim)
+        return outcome.kind
+      } catch {
+        return "error"
+      }
+    },
+    complete: async (id) => {
+      await steps.complete(drop(id))
+      return "done"
+    },
+    release: async (id) => {
+      await steps.release(drop(id))
+      return "done"
+    },
+    fail: async (id) => {
+      await steps.fail(drop(id), new Error("handler"))
+      return "done"
+    },
+    renew: async (id) => {
+      const { hold } = claims.get(id) as Claim
+      try {
+        if (await steps.renew(hold, Date.now() + LEASE_MS)) return "renewed"
+        claims.delete(id)
+        return "lost"
+      } catch {
+        return "error"
+      }
+    },
+    recover: (row) =>
+      steps.recover(row).then(
+        () => "done",
+        () => "error",
+      ),
+    retry: (id) =>
+      outbox.retryEvents([id]).then(
+        () => "done",
+        (error) => (error instanceof OperationalError ? "error" : String(error)),
+      ),
+  }
+}
