@@ -270,6 +270,24 @@ describe("a lost answer", () => {
     expect(all.errors[0]?.cause).toMatchObject({ message: "socket hang up" })
   })
 
+  it("of a claim while stopping: nothing more is sent to a database that fails", async () => {
+    let lose: (error: Error) => void = () => {}
+    const all = createOutbox({
+      ...holding(item("e1")),
+      claim: () =>
+        new Promise((_, reject) => {
+          lose = reject
+        }),
+    })
+    all.start()
+    await pass()
+    const stopped = all.outbox.stop()
+    lose(new Error("socket hang up"))
+    await pass(100)
+    await stopped
+    expect(all.steps()).toEqual(["stuck", "due", "claim"])
+  })
+
   it.each(["complete", "fail"] as const)("of %s: it is written again, and reported once", async (step) => {
     const all = createOutbox({
       ...holding(item("e1")),

@@ -63,6 +63,20 @@ describe("while its handler runs", () => {
     expect(event.isLost).toBe(false)
   })
 
+  it("its lease is not renewed any more when its own time is over, though no renewal has succeeded", async () => {
+    const { keeper, renew } = create()
+    renew.mockRejectedValue(new Error("throttled"))
+    const event = claimed()
+    keeper.add(event)
+    event.startedAt = START + 100
+    await vi.advanceTimersByTimeAsync(LEASE_MS)
+    const { length } = renew.mock.calls
+    expect(length).toBeGreaterThan(0)
+    vi.setSystemTime(START + 100 + LEASE_MS)
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(renew).toHaveBeenCalledTimes(length)
+  })
+
   it("no renewal is needed where it started with its claim", async () => {
     const { keeper, renew } = create()
     const event = { ...claimed(), startedAt: START }

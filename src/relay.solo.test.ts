@@ -149,4 +149,17 @@ describe("an event at its last attempt", () => {
       expect(table.in("completed")).toEqual(names(20))
     },
   )
+
+  it("causes few releases where there are many in a row: none is claimed before a handler can start", async () => {
+    const { table, life, started, onEvent, poll } = createRelay()
+    for (const [i, id] of names(30).entries()) {
+      table.put({ id, dueAt: Date.now() - 1000 + i, isLastAttempt: true })
+    }
+    onEvent(() => delay(30))
+    const done = poll()
+    await pass(10_000)
+    await done
+    expect(started).toEqual(names(30))
+    expect(life.release.mock.calls.length).toBeLessThanOrEqual(2)
+  })
 })
