@@ -5,17 +5,25 @@
  * that is a failure.
  */
 import type { TestProject } from "vitest/node"
-import { engineAvailability, parseEngineName, startDynamoDB } from "../packages/dynamodb-dev/src/index.ts"
+import {
+  type EngineName,
+  engineAvailability,
+  parseEngineName,
+  startDynamoDB,
+} from "../packages/dynamodb-dev/src/index.ts"
 
 declare module "vitest" {
   export interface ProvidedContext {
     /** Where the engine listens; null when it can't run on this machine. */
     endpoint: string | null
+    /** Its name, as the project has it. */
+    engine: EngineName
   }
 }
 
 export default async function setup(project: TestProject) {
   const engine = parseEngineName(project.name.replace("e2e:", ""), "the name of the project")
+  project.provide("engine", engine)
   const availability = await engineAvailability(engine)
   if (!availability.available) {
     const banner = bannerFor(engine, availability)
