@@ -31,13 +31,13 @@ export type Step =
   | "retry"
 
 /** What tests look at in the inputs of all commands. */
-export interface SentInput {
+interface SentInput {
   Key: { id: string }
   ExpressionAttributeValues: Record<string, unknown>
   TransactItems: { Put: { Item: Item & { payload: object } } }[]
 }
 
-export interface Sent {
+interface Sent {
   step: Step
   input: SentInput
 }
@@ -45,7 +45,7 @@ export interface Sent {
 export const NOW = 1_700_000_000_000
 
 /** What kind of request a command is. */
-export function stepOf(command: unknown): Step {
+function stepOf(command: unknown): Step {
   if (command instanceof TransactWriteCommand) return "publish"
   if (command instanceof GetCommand) return "get"
   if (command instanceof QueryCommand) return queryStep(command.input)
