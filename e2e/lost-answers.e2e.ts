@@ -3,7 +3,7 @@
  * outbox sees an error. Nothing is lost, and nothing is delivered twice or counted twice.
  */
 import { expect, test } from "vitest"
-import { someEvent } from "./fixture/events.ts"
+import { someEvent, stuckOriginalItem } from "./fixture/events.ts"
 import { createTable, newClient } from "./fixture/table.ts"
 import { until } from "./fixture/until.ts"
 import { connectionLost, intercept, loseAnswers } from "./fixture/wire.ts"
@@ -89,6 +89,39 @@ test.each([
   expect(await table.read("failing")).toMatchObject({ status: "created", retryCount: 1, lastError: "no" })
   expect(worker.errors.filter(({ name }) => name === "HandlerError")).toHaveLength(1)
   expect(worker.errors.filter(({ name }) => name === "OperationalError")).toHaveLength(times === ONCE ? 0 : 1)
+})
+
+test.each([
+  ["once", ONCE],
+  ["for good", FOR_GOOD],
+])("recover, %s: the attempt is counted once, and reported once", async (_name, times) => {
+  const table = await createTable()
+  await table.put(stuckOriginalItem({ id: "stuck" }))
+  const client = attemptingThrice()
+  const answers = loseAnswers(client, "recover", times)
+  const worker = startWorker(table, { client, baseBackoffMs: 3_600_000, processingTimeoutMs: 200 })
+  await until("the answer was lost", () => answers.lost === times)
+  await until("the recovery, or its trouble, is reported", () => worker.errors.length > 0)
+  await worker.outbox.stop()
+  expect(await table.read("stuck")).toMatchObject({ status: "created", retryCount: 1 })
+  expect(worker.errors.map(({ name }) => name)).toEqual([
+    times === ONCE ? "HandlerError" : "MaintenanceError",
+  ])
+})
+
+test("fail, once, of the last attempt: it is reported as the last", async () => {
+  const table = await createTable()
+  const client = attemptingThrice()
+  const answers = loseAnswers(client, "fail", ONCE)
+  const worker = startWorker(table, {
+    client,
+    maxRetries: 1,
+    handler: () => Promise.reject(new Error("no")),
+  })
+  await worker.outbox.publish([someEvent({ id: "failing" })])
+  await until("it is reported", () => worker.errors.length > 0)
+  expect(answers.lost).toBe(ONCE)
+  expect(worker.errors.map(({ name }) => name)).toEqual(["MaxRetriesExceededError"])
 })
 
 test("fail, always: the handler still runs maxRetries times, no more", async () => {
