@@ -1,0 +1,139 @@
+/** Requests that were carried out, or not: their answer did not come. */
+import { OperationalError } from "outbox-event-bus"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { createOutbox, holding, item, NOW, refused } from "./outbox.fixture.ts"
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: NOW })
+})
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms)
+const boom = new Error("boom")
+
+describe("a lost answer", () => {
+  it("of a claim: the event is given back, since it may be claimed, and is claimed again in the next poll", async () => {
+    const answers = holding(item("e1"))
+    const all = createOutbox({
+      ...answers,
+      due: () => ({ Items: all.handled.length === 0 ? [item("e1")] : [] }),
+      claim: (input, call) =>
+        call === 0 ? Promise.reject(new Error("socket hang up")) : answers.claim?.(input, call),
+    })
+    all.start()
+    await pass()
+    const [claim] = all.inputsOf("claim")
+    const [release] = all.inputsOf("release")
+    expect(release?.ExpressionAttributeValues).toMatchObject({
+      ":mine": claim?.ExpressionAttributeValues[":set_claimToken"],
+      ":myLease": claim?.ExpressionAttributeValues[":set_gsiSortKey"],
+      ":set_gsiSortKey": NOW - 60_000,
+    })
+    expect(all.errors).toHaveLength(1)
+    await pass(5000)
+    await all.outbox.stop()
+    expect(all.handled).toEqual(["e1"])
+    expect(all.inputsOf("claim")).toHaveLength(2)
+  })
+
+  it("of a claim is still an error where giving back fails, too, but only one", async () => {
+    const all = createOutbox({
+      ...holding(item("e1")),
+      claim: () => Promise.reject(new Error("socket hang up")),
+      release: () => Promise.reject(new Error("still down")),
+    })
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    expect(all.errors).toEqual([expect.any(OperationalError)])
+    expect(all.errors[0]?.cause).toMatchObject({ message: "socket hang up" })
+  })
+
+  it("of a claim while stopping: nothing more is sent to a database that fails", async () => {
+    let lose: (error: Error) => void = () => {}
+    const all = createOutbox({
+      ...holding(item("e1")),
+      claim: () =>
+        new Promise((_, reject) => {
+          lose = reject
+        }),
+    })
+    all.start()
+    await pass()
+    const stopped = all.outbox.stop()
+    lose(new Error("socket hang up"))
+    await pass(100)
+    await stopped
+    expect(all.steps()).toEqual(["stuck", "due", "claim"])
+  })
+
+  it.each(["complete", "fail"] as const)("of %s: it is written again, and reported once", async (step) => {
+    const all = createOutbox({
+      ...holding(item("e1")),
+      [step]: (_: unknown, call: number) => (call < 2 ? Promise.reject(new Error("socket hang up")) : {}),
+    })
+    if (step === "fail") all.onEvent(() => Promise.reject(boom))
+    all.start()
+    await pass(1000)
+    await all.outbox.stop()
+    expect(all.handled).toEqual(["e1"])
+    const writes = all.inputsOf(step)
+    expect(writes).toHaveLength(3)
+    expect(writes[1]).toEqual(writes[0])
+    const settling = all.errors.filter(({ message }) => message === 'Could not settle event "e1"')
+    expect(settling).toHaveLength(1)
+    expect(all.errors).toHaveLength(step === "fail" ? 2 : 1)
+  })
+
+  describe("of a renewal", () => {
+    /** The second event is claimed while the handler of the first one runs, and renewed after 22.5 s. */
+    const createWaiting = (firstTakesMs: number, renew: (call: number) => unknown) => {
+      const answers = holding(item("e1"), item("e2"))
+      const all = createOutbox({ ...answers, renew: (_, call) => renew(call) })
+      all.onEvent(async ({ id }) => {
+        if (id === "e2") throw boom
+        await new Promise((resolve) => setTimeout(resolve, firstTakesMs))
+      })
+      return all
+    }
+    const lost = () => Promise.reject(new Error("socket hang up"))
+
+    it("has the same one tried again, since it may be written", async () => {
+      const all = createWaiting(23_000, (call) => (call === 0 ? lost() : {}))
+      all.start()
+      await pass(23_100)
+      await all.outbox.stop()
+      expect(all.handled).toEqual(["e1", "e2"])
+      const ends = all.inputsOf("renew").map((input) => input.ExpressionAttributeValues[":set_gsiSortKey"])
+      expect(ends).toEqual([NOW + 52_500, NOW + 52_500])
+      expect(all.inputsOf("fail")[0]?.ExpressionAttributeValues).toMatchObject({
+        ":myLease": NOW + 52_500,
+        ":myOtherLease": NOW + 52_500,
+      })
+    })
+
+    it("leaves the claim mine under either lease end", async () => {
+      const all = createWaiting(22_500, lost)
+      all.start()
+      await pass(22_600)
+      await all.outbox.stop()
+      expect(all.handled).toEqual(["e1", "e2"])
+      expect(all.inputsOf("fail")[0]?.ExpressionAttributeValues).toMatchObject({
+        ":myLease": NOW + 30_000,
+        ":myOtherLease": NOW + 52_500,
+      })
+    })
+
+    it("that is refused has the event dropped", async () => {
+      const all = createWaiting(23_000, () => Promise.reject(refused()))
+      all.start()
+      await pass(23_100)
+      await all.outbox.stop()
+      expect(all.handled).toEqual(["e1"])
+      expect(all.errors).toEqual([])
+    })
+  })
+})

@@ -1,0 +1,149 @@
+/** Events whose lease is over. */
+import { NumberValue } from "@aws-sdk/lib-dynamodb"
+import { HandlerError, MaintenanceError, MaxRetriesExceededError, ValidationError } from "outbox-event-bus"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { createOutbox, event, holding, item, NOW, refused } from "./outbox.fixture.ts"
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: NOW })
+})
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms)
+
+describe("recovery", () => {
+  const stuck = (more: Parameters<typeof item>[1] = {}) =>
+    item("e1", { status: "active", gsiSortKey: NOW - 1, startedOn: NOW - 30_001, ...more })
+  /** The table recovers the item as asked. */
+  const recovering = (row: ReturnType<typeof item>, whole = row) => ({
+    stuck: (_: unknown, call: number) => ({ Items: call === 0 ? [row] : [] }),
+    get: () => ({ Item: whole }),
+    recover: () => ({ Attributes: whole }),
+  })
+
+  it("counts a lease that is over as a failed attempt, and reports it", async () => {
+    const all = createOutbox(recovering(stuck({ retryCount: NumberValue.from("1") })))
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    expect(all.inputsOf("recover")[0]?.ExpressionAttributeValues).toMatchObject({
+      ":set_status": "created",
+      ":set_retryCount": 2,
+      ":set_lastError": "Processing timeout",
+      ":now": NOW,
+      ":seenCount": NumberValue.from("1"),
+    })
+    expect(all.errors).toEqual([expect.any(HandlerError)])
+    expect(all.errors[0]).toMatchObject({ event: event("e1"), cause: { message: "Processing timeout" } })
+    expect(all.steps()).not.toContain("get")
+  })
+
+  it("makes a dead letter of the last attempt", async () => {
+    const all = createOutbox(recovering(stuck({ retryCount: 4 })))
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    expect(all.inputsOf("recover")[0]?.ExpressionAttributeValues[":set_status"]).toBe("failed")
+    expect(all.errors).toEqual([expect.any(MaxRetriesExceededError)])
+  })
+
+  it("reads the item where the index holds keys only", async () => {
+    const keys = { id: "e1", status: "active", gsiSortKey: NOW - 1 }
+    const all = createOutbox(recovering(keys, stuck({ retryCount: 4 })))
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    expect(all.inputsOf("get")).toEqual([{ TableName: "outbox", Key: { id: "e1" }, ConsistentRead: true }])
+    expect(all.inputsOf("recover")[0]?.ExpressionAttributeValues).toMatchObject({
+      ":set_retryCount": 5,
+      ":seenCount": 4,
+    })
+  })
+
+  it("that loses to the owner's renewal or completion is silent", async () => {
+    const all = createOutbox({ ...recovering(stuck()), recover: () => Promise.reject(refused()) })
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    expect(all.errors).toEqual([])
+  })
+
+  it("of an item that is gone asks for the write's refusal, and is silent", async () => {
+    const keys = { id: "e1", status: "active", gsiSortKey: NOW - 1 }
+    const all = createOutbox({
+      ...recovering(keys),
+      get: () => ({}),
+      recover: () => Promise.reject(refused()),
+    })
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    expect(all.errors).toEqual([])
+  })
+
+  it("puts aside an item that turns out unreadable", async () => {
+    const { payload, ...damaged } = stuck()
+    const all = createOutbox(recovering(damaged))
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    expect(all.inputsOf("setAside")[0]?.ExpressionAttributeValues).toMatchObject({
+      ":set_status": "failed",
+      ":set_lastError": expect.stringContaining("payload is missing"),
+    })
+    expect(all.errors).toEqual([expect.any(ValidationError)])
+  })
+
+  it("reports with what is known where the answer has no item, as from a mocked client", async () => {
+    const all = createOutbox({ ...recovering(stuck()), recover: () => undefined })
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    expect(all.errors[0]).toMatchObject({ event: { id: "e1", type: "order.placed" } })
+  })
+
+  it("that fails is reported as a MaintenanceError, and due events are delivered all the same", async () => {
+    const all = createOutbox({ ...holding(item("e2")), stuck: () => Promise.reject(new Error("throttled")) })
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    expect(all.handled).toEqual(["e2"])
+    expect(all.errors).toEqual([expect.any(MaintenanceError)])
+  })
+
+  it("of before makes its event run with nothing beside it", async () => {
+    const suspect = item("suspect", { lastError: "Processing timeout", retryCount: 1 })
+    const items = [item("a"), suspect, item("b")]
+    const all = createOutbox(
+      {
+        ...holding(...items),
+        due: () => ({ Items: items.filter(({ id }) => !all.handled.includes(id as string)) }),
+      },
+      { concurrency: 10 },
+    )
+    const beside: string[][] = []
+    const open = () => {
+      const ids = (step: "claim" | "release" | "complete") => all.inputsOf(step).map((input) => input.Key.id)
+      const given = [...ids("release"), ...ids("complete")]
+      return ids("claim").filter((id) => {
+        const i = given.indexOf(id)
+        if (i >= 0) given.splice(i, 1)
+        return i < 0
+      })
+    }
+    all.onEvent(async ({ id }) => {
+      if (id !== "suspect") return
+      beside.push(open())
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      beside.push(open())
+    })
+    all.start()
+    await pass(1000)
+    await all.outbox.stop()
+    expect(all.handled).toEqual(["a", "suspect", "b"])
+    expect(beside).toEqual([["suspect"], ["suspect"]])
+  })
+})

@@ -1,0 +1,141 @@
+/** When the outbox looks for events. */
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import type { TransactWriteItem } from "./collector.ts"
+import { createOutbox, event, item, NOW } from "./outbox.fixture.ts"
+import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "./transaction-storage.ts"
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: NOW })
+})
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms)
+
+describe("a wake", () => {
+  /** When the due events were asked for, in milliseconds after the start. */
+  const looks = (all: ReturnType<typeof createOutbox>) =>
+    all.inputsOf("due").map((input) => Number(input.ExpressionAttributeValues[":now"]) - NOW)
+
+  const started = async (options = {}) => {
+    const all = createOutbox({}, { pollIntervalMs: 60_000, ...options })
+    all.start()
+    await pass(1000)
+    expect(looks(all)).toEqual([0])
+    return all
+  }
+
+  it("after a publish looks at once, and again when the index has had time to show the events", async () => {
+    const all = await started()
+    await all.outbox.publish([event("e1")])
+    await pass()
+    expect(looks(all)).toEqual([0, 1000])
+    await pass(500)
+    expect(looks(all)).toEqual([0, 1000, 1100])
+    await all.outbox.stop()
+  })
+
+  it("after the helper's transaction looks then, and not before", async () => {
+    const all = await started({ getCollector: getDynamoDBAwsSdkCollector() })
+    await withDynamoDBAwsSdkTransaction(async () => {
+      await all.outbox.publish([event("e1")])
+      await pass(300)
+      expect(looks(all)).toEqual([0])
+    })
+    await pass()
+    expect(looks(all)).toEqual([0, 1300])
+    await all.outbox.stop()
+  })
+
+  it("does not follow a publish into a collector of the caller's own, until wake() is called", async () => {
+    const all = await started()
+    await all.outbox.publish([event("e1")], [] as TransactWriteItem[])
+    await pass(500)
+    expect(looks(all)).toEqual([0])
+    all.outbox.wake()
+    await pass()
+    expect(looks(all)).toEqual([0, 1500])
+    await all.outbox.stop()
+  })
+
+  it("follows retryEvents, also where it failed for some", async () => {
+    const all = createOutbox(
+      { retry: () => Promise.reject(new Error("throttled")) },
+      { pollIntervalMs: 60_000 },
+    )
+    all.start()
+    await pass(1000)
+    await expect(all.outbox.retryEvents(["e1"])).rejects.toThrow("Could not retry the events e1")
+    await pass()
+    expect(looks(all)).toEqual([0, 1000])
+    await all.outbox.stop()
+  })
+
+  it("follows nothing that failed or was empty", async () => {
+    const all = await started()
+    await all.outbox.publish([])
+    await expect(all.outbox.publish([event("")])).rejects.toThrow()
+    await pass(500)
+    expect(looks(all)).toEqual([0])
+    await all.outbox.stop()
+  })
+
+  it("before start or after stop starts nothing", async () => {
+    const all = createOutbox()
+    all.outbox.wake()
+    await pass(500)
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    all.outbox.wake()
+    await pass(5000)
+    expect(looks(all)).toEqual([500])
+  })
+
+  it("that comes often does not make second looks pile up", async () => {
+    const all = await started()
+    for (let i = 0; i < 50; i++) all.outbox.wake()
+    await pass(500)
+    expect(looks(all).length).toBeLessThanOrEqual(4)
+    await all.outbox.stop()
+  })
+})
+
+describe("polls", () => {
+  it("look for due events each pollIntervalMs, and for stuck ones only as often as leases need it", async () => {
+    const all = createOutbox()
+    all.start()
+    await pass(59_500)
+    await all.outbox.stop()
+    expect(all.inputsOf("due")).toHaveLength(60)
+    expect(all.inputsOf("stuck")).toHaveLength(4)
+  })
+
+  it("that last long make room for recovery in between, and go on at once", async () => {
+    let next = 0
+    const all = createOutbox(
+      { due: () => ({ Items: [item(`e${next++}`)] }) },
+      { processingTimeoutMs: 1000, pollIntervalMs: 60_000 },
+    )
+    all.onEvent(() => new Promise((resolve) => setTimeout(resolve, 50)))
+    all.start()
+    await pass(5000)
+    expect(all.inputsOf("stuck").length).toBeGreaterThanOrEqual(8)
+    expect(all.handled.length).toBeGreaterThan(80)
+    const stopped = all.outbox.stop()
+    await pass(100)
+    await stopped
+  })
+
+  it("that fail are reported and come back with a growing delay", async () => {
+    const all = createOutbox({ due: () => Promise.reject(new Error("throttled")) })
+    all.start()
+    await pass(20_000)
+    await all.outbox.stop()
+    expect(all.errors.length).toBeGreaterThanOrEqual(3)
+    expect(all.errors.length).toBeLessThanOrEqual(6)
+    expect(all.errors[0]).toMatchObject({ message: "Polling cycle failed", cause: { message: "throttled" } })
+  })
+})
