@@ -23,7 +23,7 @@ export type DynamoDBAwsSdkTransactionCollector = {
 }
 
 /** DynamoDB's limit for one `TransactWriteItems` request. */
-export const MAX_TRANSACTION_ITEMS = 100
+const MAX_TRANSACTION_ITEMS = 100
 
 /**
  * @throws {ValidationError} when `collector` has no `push`.
