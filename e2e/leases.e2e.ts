@@ -63,6 +63,38 @@ test("a handler has its whole processingTimeoutMs, however long its event has wa
   expect([...owner.errors, ...rival.errors]).toEqual([])
 })
 
+test("a clock that is fast by what processingTimeoutMs allows for takes no claim away", {
+  timeout: TEST_MS,
+}, async () => {
+  const table = await createTable()
+  const difference = 400
+  const handlerMs = 1500
+  const processingTimeoutMs = handlerMs + 4 * difference
+  const owner = startWorker(table, { processingTimeoutMs, handler: () => delay(handlerMs) })
+  await outboxOn(table).publish(someEvents(3))
+  await until("it runs the first one", () => owner.delivered.length === 1)
+  const messages: unknown[] = []
+  const fast = startWorkerProcess({
+    entry: new URL("./fixture/gated-worker.ts", import.meta.url),
+    args: [endpoint(), table.tableName, String(processingTimeoutMs)],
+    execArgv: ["--import", "tsx"],
+    clockOffsetMs: difference,
+    onMessage: (message) => {
+      messages.push(message)
+      fast.send("end handler")
+    },
+  })
+  onTestFinished(() => void fast.kill())
+  await until("all are completed", async () =>
+    (await table.all()).every(({ status }) => status === "completed"),
+  )
+  for (const item of await table.all()) expect(item.retryCount).toBe(0)
+  // The third one may be either's; nothing is both's, and no lease was found over.
+  const ofFast = messages.flatMap((message) => (message as { delivered?: string }).delivered ?? [])
+  expect([...owner.deliveredIds, ...ofFast].toSorted()).toEqual(["event-0", "event-1", "event-2"])
+  expect(messages.filter((message) => "error" in (message as object))).toEqual([])
+})
+
 /** An event whose first handler outlives its time; it is let go when the second one runs, or has ended. */
 async function outlived(firstEnds: "succeeds" | "fails", secondEnds: "succeeds" | "fails") {
   const table = await createTable()

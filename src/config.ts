@@ -19,7 +19,8 @@ export interface DynamoDBAwsSdkOutboxConfig extends OutboxConfig {
   statusIndexName?: string
   /**
    * How long a handler may take before its event counts as abandoned and is retried by any worker.
-   * Milliseconds, 1 to 2147483647. Keep it above the longest handler plus the clock difference between workers.
+   * Milliseconds, 1 to 2147483647. Keep it above the longest handler plus four times the clock difference between
+   * workers: before a lease is renewed, a quarter of it may be all that is left.
    * @default 30000
    */
   processingTimeoutMs?: number
