@@ -67,7 +67,12 @@ export class Fleet {
 
   /** Starts a worker; resolves when it works. */
   async start(traits: WorkerTraits = {}): Promise<FleetWorker> {
-    const { version = "new", concurrency = this.chance.pick([1, 5]), faults = {}, clockOffsetMs = 0 } = traits
+    const {
+      version = "new",
+      concurrency = this.chance.pick([1, 5, 25]),
+      faults = {},
+      clockOffsetMs = 0,
+    } = traits
     const name = `${version === "new" ? "w" : "original"}${this.started++}`
     const proxy = traits.isProxied ? await startFaultyProxy(this.settings.endpoint) : undefined
     const settings: WorkerSettings = {

@@ -145,6 +145,14 @@ test.each<[string, Parameters<typeof evidence>[1], Entry[]]>([
   expect(again(first, ran("e", 900, 905), options).broken).toHaveLength(1)
 })
 
+test("where nobody died, no lease may run out", () => {
+  const journals = { a: [...ran("e", 0, 5), { ...wrote("e", "created", 900), isRecovery: true } as Entry] }
+  expect(judge(evidence(journals))).toMatchObject({ recoveries: 1, broken: [] })
+  expect(judge(evidence(journals, { isGentle: true })).broken).toEqual([
+    "event e was left claimed, although nobody died",
+  ])
+})
+
 test("an original that sets back what a new worker has completed is named as the cause", () => {
   const { duplicates, broken } = judge(
     evidence(

@@ -30,6 +30,8 @@ export interface Evidence {
   items: ReadonlyArray<{ id: string; status: string; [attribute: string]: unknown }>
   orderIds: ReadonlySet<string>
   deadLetterIds: ReadonlySet<string>
+  /** Nobody died, stood still or failed: no lease may run out. */
+  isGentle?: boolean
 }
 
 export interface Verdict {
@@ -38,6 +40,8 @@ export interface Verdict {
   duplicates: Record<Cause, number>
   /** Runs that were repeated because the handler had failed. */
   retries: number
+  /** Leases that were found to be over. */
+  recoveries: number
   deadLetters: string[]
   /** Everything that breaks a promise, in words. */
   broken: string[]
@@ -58,11 +62,13 @@ export function judge(evidence: Evidence): Verdict {
     runs: [...runs.values()].reduce((sum, { length }) => sum + length, 0),
     duplicates: Object.fromEntries(CAUSES.map((cause) => [cause, 0])) as Record<Cause, number>,
     retries: 0,
+    recoveries: 0,
     deadLetters: [],
     broken: [],
     lost: [],
   }
   judgeItems(evidence, runs, verdict)
+  judgeRecoveries(evidence, verdict)
   for (const [id, ofEvent] of runs) judgeRepetitions(id, ofEvent, evidence, verdict)
   return verdict
 }
@@ -112,6 +118,15 @@ function judgeItems(evidence: Evidence, runs: Map<string, Run[]>, verdict: Verdi
   for (const id of orderIds) if (!orders.has(id)) verdict.broken.push(`order ${id} was refused, but is there`)
   for (const id of runs.keys())
     if (!published.has(id)) verdict.broken.push(`handler ran for ${id}, which nobody published`)
+}
+
+function judgeRecoveries({ journals, isGentle, processingTimeoutMs }: Evidence, verdict: Verdict): void {
+  const entries = [...journals.values()].flat()
+  const recovered = entries.flatMap((entry) => (entry.what === "written" && entry.isRecovery ? entry.id : []))
+  verdict.recoveries = recovered.length
+  const hasStalled = entries.some((entry) => entry.what === "stalled" && entry.ms > processingTimeoutMs / 8)
+  if (!isGentle || hasStalled) return
+  for (const id of recovered) verdict.broken.push(`event ${id} was left claimed, although nobody died`)
 }
 
 /** Every run after the first needs a reason in the run before it. */

@@ -13,8 +13,16 @@ export interface Scenario {
   maxRetries: number
   /** How many events kill their workers. */
   poison: number
+  /** Nobody dies, stands still or fails: no lease may run out. */
+  isGentle?: boolean
   /** What the publisher's own requests meet. */
   publisherFaults?: FaultPlan
+  /**
+   * How long it may take until all is settled, in milliseconds.
+   *
+   * @default 90000
+   */
+  settleWithinMs?: number
   /** Of workers that are started to settle the rest. */
   lastTraits?: WorkerTraits
   /** Starts the first workers. */

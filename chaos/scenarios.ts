@@ -100,6 +100,7 @@ export const SCENARIOS: readonly Scenario[] = [
     // The original does not renew its claims.
     processingTimeoutMs: 10_000,
     name: "rolling update",
+    isGentle: true,
     says: "Workers of the original are replaced one by one by new ones, and back, as in a rollback.",
     begin: (stage) => start(stage, 3, { version: "original" }),
     happen: repeatedly(
@@ -116,6 +117,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...USUAL,
     name: "scale out and in",
+    isGentle: true,
     says: "The fleet grows to up to six workers and shrinks to one, by orderly stops.",
     begin: (stage) => start(stage, 1),
     happen: repeatedly(
@@ -148,6 +150,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...USUAL,
     name: "index lag",
+    isGentle: true,
     says: "Each worker sees the index as it was up to 5 s ago.",
     begin: (stage) => start(stage, 3, { faults: LAG }),
     happen: repeatedly((stage) => burst(stage, 20_000), 100, 200),
@@ -155,9 +158,12 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...USUAL,
     name: "clock skew",
+    isGentle: true,
     says: "The workers' clocks are a minute slow, half a minute slow, right, and a minute fast; leases are as long as that needs.",
     // Four times the difference between any two clocks, and the longest handler.
     processingTimeoutMs: 4 * 2 * MINUTE_MS + LEASE_MS / 3,
+    // What a fast clock has put off is due for a slow one two minutes later.
+    settleWithinMs: 4 * MINUTE_MS,
     begin: async (stage) => {
       const offsets = [-MINUTE_MS, -MINUTE_MS / 2, 0, MINUTE_MS]
       await Promise.all(offsets.map((clockOffsetMs) => stage.fleet.start({ clockOffsetMs })))
@@ -178,6 +184,15 @@ export const SCENARIOS: readonly Scenario[] = [
     says: "Connections to the database are cut, stalled, half-opened and slowed.",
     begin: (stage) => start(stage, 3, { isProxied: true }),
     happen: repeatedly((stage) => troubleNetwork(stage, 1500), 50, 500),
+  },
+  {
+    ...USUAL,
+    name: "overruns",
+    says: "Some handlers take up to one and a half times their processingTimeoutMs, and succeed or fail then.",
+    processingTimeoutMs: 1000,
+    longestHandlerMs: 1500,
+    begin: (stage) => start(stage, 3),
+    happen: async () => {},
   },
   {
     ...USUAL,

@@ -56,6 +56,7 @@ export class Stage {
   private readonly folder: string
   private readonly tableName: string
   private readonly ordersTableName: string
+  private readonly projection: "ALL" | "KEYS_ONLY"
   private restoredFrom: number | undefined
 
   constructor(
@@ -69,6 +70,7 @@ export class Stage {
     this.ordersTableName = `orders-${unique}`
     this.folder = mkdtempSync(join(tmpdir(), "chaos-"))
     this.chance = seededChance(`${seed}/${scenario.name}`)
+    this.projection = this.chance.pick(["ALL", "KEYS_ONLY"])
     this.client = clientFor(endpoint)
     this.documents = DynamoDBDocumentClient.from(this.client)
     const { tableName, folder } = this
@@ -87,6 +89,10 @@ export class Stage {
       poison,
     })
     this.endsAt = 0
+  }
+
+  private get settleWithinMs(): number {
+    return this.scenario.settleWithinMs ?? SETTLE_WITHIN_MS
   }
 
   /** Whether there is still time for something to happen. */
@@ -113,7 +119,7 @@ export class Stage {
       await fleet.stopAll()
       const outcome = await this.outcome(settledAfterMs)
       if (!isSettled)
-        outcome.broken.push(`not all was settled ${SETTLE_WITHIN_MS} ms after the trouble ended`)
+        outcome.broken.push(`not all was settled ${this.settleWithinMs} ms after the trouble ended`)
       return outcome
     } finally {
       await fleet.killAll()
@@ -136,7 +142,7 @@ export class Stage {
       const items = await this.scan(this.tableName)
       await this.client.send(new DeleteTableCommand({ TableName: this.tableName }))
       await delay(goneForMs)
-      await createOutboxTable(this.client, { tableName: this.tableName })
+      await this.createOutbox()
       for (let i = 0; i < items.length; i += RESTORED_AT_ONCE) {
         const requests = items.slice(i, i + RESTORED_AT_ONCE).map((Item) => ({ PutRequest: { Item } }))
         await this.documents.send(new BatchWriteCommand({ RequestItems: { [this.tableName]: requests } }))
@@ -163,7 +169,7 @@ export class Stage {
   }
 
   private async untilSettled(): Promise<boolean> {
-    const deadline = performance.now() + SETTLE_WITHIN_MS
+    const deadline = performance.now() + this.settleWithinMs
     for (;;) {
       const statuses = new Map((await this.scan(this.tableName)).map(({ id, status }) => [id, status]))
       const isSettled = (id: string) => ["completed", "failed"].includes(statuses.get(id) ?? "")
@@ -186,6 +192,7 @@ export class Stage {
       workers: fleet.all,
       processingTimeoutMs: scenario.processingTimeoutMs,
       restoredFrom: this.restoredFrom,
+      isGentle: scenario.isGentle ?? false,
       items: await this.scan(this.tableName),
       orderIds: new Set((await this.scan(this.ordersTableName)).map(({ id }) => id)),
       deadLetterIds: new Set((await operator.getFailedEvents()).map(({ id }) => id)),
@@ -205,8 +212,12 @@ export class Stage {
     }
   }
 
+  private async createOutbox(): Promise<void> {
+    await createOutboxTable(this.client, { tableName: this.tableName, projection: this.projection })
+  }
+
   private async createTables(): Promise<void> {
-    await createOutboxTable(this.client, { tableName: this.tableName })
+    await this.createOutbox()
     await this.client.send(
       new CreateTableCommand({
         TableName: this.ordersTableName,
