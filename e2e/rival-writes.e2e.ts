@@ -29,6 +29,8 @@ const completedByRival = () => ({
   gsiSortKey: undefined,
   claimToken: undefined,
 })
+/** An operator edits the status by hand, and nothing else. */
+const markedByOperator = () => ({ status: "failed" })
 /** A worker of the original claims anew and leaves our token on the item. */
 const claimedByOriginal = () => ({
   status: "active",
@@ -94,6 +96,7 @@ describe("fail", () => {
     ["it was recovered and counted", recovered],
     ["it was completed", completedByRival],
     ["it is a dead letter", () => ({ status: "failed", gsiSortKey: 1, retryCount: 5 })],
+    ["an operator has marked it as failed", markedByOperator],
   ])("%s", async (_name, rival) => {
     const { table, byRival } = await contest("fail", rival, { handler })
     expect(await table.read("contested")).toEqual(byRival)
@@ -156,6 +159,7 @@ describe.each(["renew", "release"] as const)("%s", (step) => {
     ["a worker of the original has claimed it anew, with my token still on it", claimedByOriginal],
     ["it was recovered and waits", recovered],
     ["it was completed", completedByRival],
+    ["an operator has marked it as failed", markedByOperator],
   ])("%s: nothing is written, and the handler is not started", async (_name, rival) => {
     const { table, byRival, delivered } = await waitingContest(step, rival)
     expect(await table.read("contested")).toEqual(byRival)
@@ -168,6 +172,7 @@ describe("recover", () => {
     ["its owner has renewed the lease", () => ({ gsiSortKey: Date.now() + 3_600_000 })],
     ["its owner has completed it", completedByRival],
     ["its owner has failed it", recovered],
+    ["another worker has put it aside", () => ({ status: "failed", gsiSortKey: 1 })],
     ["another worker has recovered it and claimed it", claimedByRival],
     [
       "a worker of the original has recovered and claimed it, and is stuck again",
