@@ -65,5 +65,6 @@ async function emitEvents({ endpoint, tableName, count, pauseMs, seed }: EmitEve
 }
 
 function tell(message: FromWorker): void {
-  process.send?.(message)
+  // The parent may have ended meanwhile.
+  if (process.connected) process.send?.(message)
 }

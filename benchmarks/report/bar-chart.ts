@@ -12,6 +12,8 @@ export interface Bar {
 
 export interface BarChart {
   title: string
+  /** In the order of their colours and of the legend. */
+  series: string[]
   groups: Array<{ title: string; bars: Bar[] }>
 }
 
@@ -32,9 +34,8 @@ const COLOURS = [
   { light: "#16794c", dark: "#56c596" },
 ]
 
-export function barChart({ title, groups }: BarChart): string {
+export function barChart({ title, series, groups }: BarChart): string {
   const bars = groups.flatMap((group) => group.bars)
-  const series = [...new Set(bars.flatMap(({ parts }) => parts.map((part) => part.series)))]
   const longest = Math.max(...bars.map((bar) => Math.max(total(bar), bar.range?.highest ?? 0)))
   const x = (value: number) => LEFT + (value / longest) * (WIDTH - LEFT - RIGHT)
   const drawn: string[] = []
@@ -80,7 +81,7 @@ function drawBar(bar: Bar, y: number, x: (value: number) => number, series: stri
 
 function legend(series: string[], y: number): string {
   if (series.length < 2) return ""
-  let x = LEFT
+  let x = 12
   return series
     .map((name, i) => {
       const entry = `<rect class="s${i}" x="${x}" y="${y - 10}" width="12" height="12"/>${text(x + 18, y, name, "value")}`
@@ -90,6 +91,7 @@ function legend(series: string[], y: number): string {
     .join("\n")
 }
 
+/** Without a known scheme: a grey that can be read on white and on black. */
 function style(seriesCount: number): string {
   const fills = (scheme: "light" | "dark") =>
     Array.from(
@@ -97,10 +99,11 @@ function style(seriesCount: number): string {
       (_, i) => `.s${i}{fill:${COLOURS[i % COLOURS.length]?.[scheme]}}`,
     ).join("")
   return `<style>
-text{font:13px system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:#24292f}
+text{font:13px system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:#6e7781}
 .title{font-size:15px;font-weight:600}.group{font-weight:600}.label{text-anchor:end}
-.range{stroke:#24292f;stroke-width:2;fill:none;opacity:.6}
+.range{stroke:#6e7781;stroke-width:2;fill:none;opacity:.6}
 ${fills("light")}
+@media (prefers-color-scheme:light){text{fill:#24292f}.range{stroke:#24292f}}
 @media (prefers-color-scheme:dark){text{fill:#e6edf3}.range{stroke:#e6edf3}${fills("dark")}}
 </style>`
 }

@@ -21,6 +21,7 @@ function drainChart({ rows }: Results["drain"]): BarChart {
   const shown = rows.filter(({ size, handlerMs }) => size === "300 B" && handlerMs === 0)
   return {
     title: "Draining a backlog: events per second (300 B, handlers that do nothing)",
+    series: ["this outbox", "for comparison"],
     groups: enginesOf(shown).map((engine) => ({
       title: engine,
       bars: order.flatMap((drainer) =>
@@ -48,6 +49,7 @@ function drainChart({ rows }: Results["drain"]): BarChart {
 function refusedChart({ rows }: Results["fleet"]): BarChart {
   return {
     title: "Refused (and billed) writes per event",
+    series: ["this outbox", "the original's algorithm"],
     groups: enginesOf(rows).map((engine) => ({
       title: engine,
       bars: rows
@@ -70,6 +72,7 @@ function unitsChart({ rows }: Results["units"]): BarChart {
   const shown = rows.filter(({ engine }) => engine === enginesOf(rows)[0])
   return {
     title: "Write units per delivered event, publish included",
+    series: ["publish, table", "publish, index", "claim and complete, table", "claim and complete, index"],
     groups: (["300 B", "10 KB"] as const).map((size) => ({
       title: `events of ${size}`,
       bars: shown
@@ -97,6 +100,7 @@ function latencyChart(local: Results["latency"], remote: Results["remote-latency
   ]
   return {
     title: "From emit to handler, milliseconds",
+    series: ["p50", "p99"],
     groups: local.rows.map((row) => ({
       title: row.engine,
       bars: [
