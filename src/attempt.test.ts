@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest"
-import { failedAttempt, setAside } from "./attempt.ts"
+import { describe, expect, it, vi } from "vitest"
+import { failedAttempt, retryDelay, setAside } from "./attempt.ts"
 
 const now = 1_700_000_000_000
 const occurredAt = new Date(now - 60_000)
@@ -99,5 +99,17 @@ describe("an unreadable item", () => {
       gsiSortKey: 77,
       retryCount: 0,
     })
+  })
+})
+
+describe("the delay before a retry", () => {
+  it.each([
+    [0, [900, 1800, 3600]],
+    [0.5, [1000, 2000, 4000]],
+    [0.999999, [1099, 2199, 4399]],
+  ])("doubles, give or take 10 %% (random %f)", (random, delays) => {
+    vi.spyOn(Math, "random").mockReturnValue(random)
+    expect([1, 2, 3].map((attempt) => retryDelay(1000, attempt))).toEqual(delays)
+    vi.restoreAllMocks()
   })
 })

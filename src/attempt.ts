@@ -64,3 +64,11 @@ function storedMessage(error: unknown): string {
     ? message.toString()
     : `${message.toString("utf8", 0, MAX_ERROR_BYTES)}…`
 }
+
+/**
+ * The delay before the next attempt: `baseBackoffMs · 2^(attempt - 1)`, give or take 10 %, so that events which failed
+ * together do not come back together.
+ */
+export function retryDelay(baseBackoffMs: number, attempt: number): number {
+  return Math.floor(baseBackoffMs * 2 ** (attempt - 1) * (0.9 + Math.random() * 0.2))
+}

@@ -39,9 +39,12 @@ vi.mock("outbox-event-bus", async (importOriginal) => {
 
 beforeEach(() => {
   vi.useFakeTimers({ now: NOW })
+  // No jitter.
+  vi.spyOn(Math, "random").mockReturnValue(0.5)
 })
 afterEach(() => {
   vi.useRealTimers()
+  vi.restoreAllMocks()
 })
 
 it("delivers, retries and stops; without a wake, the next poll finds what is published", async () => {

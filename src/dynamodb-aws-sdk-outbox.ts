@@ -9,30 +9,23 @@ import {
   type ErrorHandler,
   type FailedBusEvent,
   type IOutbox,
-  PollingService,
   ValidationError,
 } from "outbox-event-bus"
-import { failedAttempt, PROCESSING_TIMEOUT, setAside } from "./attempt.ts"
+import { failedAttempt, PROCESSING_TIMEOUT, retryDelay, setAside } from "./attempt.ts"
 import { assertDistinctIds, assertRoomFor, type DynamoDBAwsSdkTransactionCollector } from "./collector.ts"
 import { type DynamoDBAwsSdkOutboxConfig, type ResolvedConfig, resolveConfig } from "./config.ts"
 import { listDeadLetters, retryDeadLetters } from "./dead-letters.ts"
+import { Delivery } from "./delivery.ts"
 import { documentClientFor } from "./document-client.ts"
 import { ErrorReporter } from "./error-reporter.ts"
 import { type Item, numberOf, readActiveItem, readItem, toFailedEvent, toItem } from "./event-item.ts"
-import type { Claim, ClaimOutcome } from "./event-life.ts"
+import type { Claim, ClaimOutcome, EventLife, StuckEvents } from "./event-life.ts"
 import { Patience } from "./patience.ts"
-import { Recovery } from "./recovery.ts"
-import { Relay } from "./relay.ts"
 import { isNamed, Requests, type WriteOutcome } from "./requests.ts"
 import { dueEvents, type Row, stuckEvents } from "./status-index.ts"
 import { onTransactionEnd } from "./transaction-storage.ts"
 import type { FailedAttempt, Hold } from "./transitions.ts"
 import * as transitions from "./transitions.ts"
-
-/** Shortest time for a poll to claim events in, however short the leases. */
-const MIN_POLL_MS = 250
-/** By then, the index usually shows what has just been published. */
-const INDEX_LAG_MS = 100
 
 /**
  * Stores events in a DynamoDB table, in the caller's transaction if there is one, and delivers each at least once.
@@ -53,14 +46,9 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   private readonly patience: Patience
   private readonly requests: Requests
   private readonly errors = new ErrorReporter()
-  private readonly relay: Relay
-  private readonly recovery: Recovery
-  private readonly poller: PollingService
-  private secondLook: NodeJS.Timeout | undefined
-  private isStarted = false
-  private starts = 0
-  /** The poll under way belongs to a start that was followed by a stop and another start during its maintenance. */
-  private isPollOver = false
+  private delivery: Delivery | undefined
+  /** The end of a delivery that was stopped, until it has come. */
+  private ending: Promise<unknown> | undefined
 
   /**
    * @param config - See {@link DynamoDBAwsSdkOutboxConfig}; `client` and `tableName` are required.
@@ -71,29 +59,6 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     this.docClient = documentClientFor(config.client)
     this.patience = new Patience(this.config.processingTimeoutMs)
     this.requests = new Requests(() => this.docClient, this.patience)
-    this.relay = new Relay(
-      {
-        due: (request) => this.requests.query(dueEvents(this.config, Date.now(), request)),
-        claim: (row) => this.claim(row),
-        renew: (hold, leaseEndsAt) => this.renew(hold, leaseEndsAt),
-        release: (claim) => this.release(claim),
-        complete: (claim) => this.complete(claim),
-        fail: (claim, error) => this.fail(claim, error),
-      },
-      this.config,
-    )
-    this.recovery = new Recovery(
-      (page) => this.requests.query(stuckEvents(this.config, Date.now(), page)),
-      (row) => this.recover(row),
-      { intervalMs: this.config.processingTimeoutMs / 2, batchSize: this.config.batchSize },
-    )
-    this.poller = new PollingService({
-      pollIntervalMs: this.config.pollIntervalMs,
-      baseBackoffMs: this.config.baseBackoffMs,
-      maxErrorBackoffMs: this.config.maxErrorBackoffMs,
-      performMaintenance: () => this.lookForStuck(),
-      processBatch: (handler) => this.handleDue(handler),
-    })
   }
 
   /**
@@ -161,14 +126,17 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * @param onError - Told of every error, once. What it throws becomes a process warning.
    */
   start(handler: (event: BusEvent) => Promise<void>, onError: ErrorHandler): void {
-    if (this.isStarted) return
-    this.isStarted = true
-    this.starts++
-    this.errors.onError = onError
-    this.recovery.reset()
-    this.patience.takeTime()
-    this.relay.start()
-    this.poller.start(handler, this.errors.report)
+    if (this.delivery) return
+    const delivery = new Delivery(this.life(), this.config)
+    this.delivery = delivery
+    const begin = () => {
+      if (this.delivery !== delivery) return
+      this.errors.onError = onError
+      this.patience.takeTime()
+      delivery.begin(handler, this.errors.report)
+    }
+    if (this.ending) void this.ending.then(begin)
+    else begin()
   }
 
   /**
@@ -177,14 +145,16 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * to be awaited in a handler, which would wait for itself.
    */
   async stop(): Promise<void> {
-    this.isStarted = false
-    clearTimeout(this.secondLook)
-    this.secondLook = undefined
-    this.patience.hurry()
-    this.recovery.stop()
-    const settled = this.relay.stop()
-    await this.poller.stop()
-    await settled
+    if (this.delivery) {
+      this.patience.hurry()
+      const ending = Promise.all([this.ending, this.delivery.end()])
+      this.delivery = undefined
+      this.ending = ending
+      void ending.then(() => {
+        if (this.ending === ending) this.ending = undefined
+      })
+    }
+    await this.ending
   }
 
   /**
@@ -192,37 +162,20 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * `withDynamoDBAwsSdkTransaction` do so themselves; call it after committing a transaction of your own.
    */
   wake(): void {
-    this.wakePoller()
-    // The index may show the events a moment later only.
-    this.secondLook ??= setTimeout(() => {
-      this.secondLook = undefined
-      this.wakePoller()
-    }, INDEX_LAG_MS).unref()
+    this.delivery?.wake()
   }
 
-  private async lookForStuck(): Promise<void> {
-    const { starts } = this
-    try {
-      await this.recovery.runIfDue()
-    } finally {
-      this.isPollOver = starts !== this.starts
+  private life(): EventLife & StuckEvents {
+    return {
+      due: (request) => this.requests.query(dueEvents(this.config, Date.now(), request)),
+      stuck: (request) => this.requests.query(stuckEvents(this.config, Date.now(), request)),
+      claim: (row) => this.claim(row),
+      renew: (hold, leaseEndsAt) => this.renew(hold, leaseEndsAt),
+      release: (claim) => this.release(claim),
+      complete: (claim) => this.complete(claim),
+      fail: (claim, error) => this.fail(claim, error),
+      recover: (row) => this.recover(row),
     }
-  }
-
-  private async handleDue(handler: (event: BusEvent) => Promise<void>): Promise<void> {
-    if (this.isPollOver) {
-      this.isPollOver = false
-      return
-    }
-    // A poll that has much to do makes room for recovery in between.
-    const until = Date.now() + Math.max(MIN_POLL_MS, this.config.processingTimeoutMs / 2)
-    const isFinished = await this.relay.handleDue(handler, until)
-    if (!isFinished) this.wakePoller()
-  }
-
-  private wakePoller(): void {
-    // Other implementations of the core need not have it; there, the next poll finds the events.
-    ;(this.poller as { wake?: () => void }).wake?.()
   }
 
   /** created → active, with the item as it is now. */
@@ -321,7 +274,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   }
 
   private failedAttempt(error: unknown, retryCount: number, occurredAt: Date, dueAt: number): FailedAttempt {
-    const backoff = (attempt: number) => this.poller.calculateBackoff(attempt)
+    const backoff = (attempt: number) => retryDelay(this.config.baseBackoffMs, attempt)
     return failedAttempt(
       { error, retryCount, occurredAt, dueAt },
       this.config.maxRetries,

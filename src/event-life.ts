@@ -1,6 +1,6 @@
-/** What the relay asks of the outbox: the steps in the life of an event, and what a claim is. */
+/** What a delivery asks of the outbox: the steps in the life of an event, and what a claim is. */
 import type { BusEvent } from "outbox-event-bus"
-import type { DuePageRequest, Page, Row } from "./status-index.ts"
+import type { DuePageRequest, Page, PageRequest, Row } from "./status-index.ts"
 import type { Hold } from "./transitions.ts"
 
 /** An event that this worker has claimed. */
@@ -28,4 +28,11 @@ export interface EventLife {
   release(claim: Claim): Promise<void>
   complete(claim: Claim): Promise<void>
   fail(claim: Claim, error: unknown): Promise<void>
+}
+
+/** The reads and writes of recovery. */
+export interface StuckEvents {
+  /** Reads a page of the events whose lease is over. */
+  stuck(request: PageRequest): Promise<Page>
+  recover(row: Row): Promise<void>
 }

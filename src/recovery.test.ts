@@ -17,7 +17,7 @@ const create = (count = 0) => {
   const recover = vi.fn(async ({ id }: Row): Promise<void> => {
     recovered.push(id)
   })
-  const recovery = new Recovery(stuckEvents, recover, { intervalMs: 15_000, batchSize: 50 })
+  const recovery = new Recovery({ stuck: stuckEvents, recover }, { intervalMs: 15_000, batchSize: 50 })
   return { recovery, stuckEvents, recover, recovered }
 }
 
@@ -31,14 +31,6 @@ describe("when it looks", () => {
     await recovery.runIfDue()
     expect(stuckEvents).toHaveBeenCalledOnce()
     vi.advanceTimersByTime(1)
-    await recovery.runIfDue()
-    expect(stuckEvents).toHaveBeenCalledTimes(2)
-  })
-
-  it("is at once again after a reset", async () => {
-    const { recovery, stuckEvents } = create()
-    await recovery.runIfDue()
-    recovery.reset()
     await recovery.runIfDue()
     expect(stuckEvents).toHaveBeenCalledTimes(2)
   })
@@ -66,14 +58,11 @@ describe("a stop", () => {
     expect(stuckEvents).toHaveBeenCalledOnce()
   })
 
-  it("is undone by a reset", async () => {
-    const { recovery, recovered } = create(3)
+  it("keeps it from looking at all", async () => {
+    const { recovery, stuckEvents } = create(3)
     recovery.stop()
     await recovery.runIfDue()
-    expect(recovered).toEqual([])
-    recovery.reset()
-    await recovery.runIfDue()
-    expect(recovered).toHaveLength(3)
+    expect(stuckEvents).not.toHaveBeenCalled()
   })
 })
 

@@ -1,6 +1,7 @@
 /** When to look for events whose lease is over, and how: only as often as leases need it, page by page. */
 import { forEachBounded } from "./bounded.ts"
-import type { Page, PageRequest, Row } from "./status-index.ts"
+import type { StuckEvents } from "./event-life.ts"
+import type { Page, Row } from "./status-index.ts"
 
 const RECOVERIES_AT_ONCE = 10
 
@@ -8,22 +9,11 @@ export class Recovery {
   private nextAt = 0
   private isStopping = false
 
-  /**
-   * @param stuckEvents - Reads a page of the events whose lease is over.
-   * @param recover - Recovers one of them.
-   * @param options - `intervalMs`: the least time between two looks; `batchSize`: rows in a page.
-   */
+  /** @param options - `intervalMs`: the least time between two looks; `batchSize`: rows in a page. */
   constructor(
-    private readonly stuckEvents: (page: PageRequest) => Promise<Page>,
-    private readonly recover: (row: Row) => Promise<void>,
+    private readonly events: StuckEvents,
     private readonly options: { intervalMs: number; batchSize: number },
   ) {}
-
-  /** Undoes {@link stop}; the next {@link runIfDue} looks at once. */
-  reset(): void {
-    this.nextAt = 0
-    this.isStopping = false
-  }
 
   /** Begins nothing more. What is left, other workers find, or the next start: a stop must not wait for a long list. */
   stop(): void {
@@ -32,11 +22,11 @@ export class Recovery {
 
   /** @throws the first error, after all other events have been seen to; the next call then looks again at once. */
   async runIfDue(): Promise<void> {
-    if (Date.now() < this.nextAt) return
+    if (this.isStopping || Date.now() < this.nextAt) return
     const errors: unknown[] = []
     let startAfter: Page["next"]
     do {
-      const { rows, next } = await this.stuckEvents({ limit: this.options.batchSize, startAfter })
+      const { rows, next } = await this.events.stuck({ limit: this.options.batchSize, startAfter })
       errors.push(
         ...(await forEachBounded(rows, RECOVERIES_AT_ONCE, (row) => this.recoverUnlessStopping(row))),
       )
@@ -45,7 +35,8 @@ export class Recovery {
     if (errors.length > 0) throw errors[0]
     this.nextAt = Date.now() + this.options.intervalMs
   }
+
   private async recoverUnlessStopping(row: Row): Promise<void> {
-    if (!this.isStopping) await this.recover(row)
+    if (!this.isStopping) await this.events.recover(row)
   }
 }

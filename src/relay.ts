@@ -11,10 +11,12 @@
  * ```
  */
 import type { BusEvent } from "outbox-event-bus"
+import { ClaimQueue, claimOf, type Queued } from "./claim-queue.ts"
 import { ClaimWindow } from "./claim-window.ts"
 import { DueRows, type TakenRow } from "./due-rows.ts"
-import type { Claim, ClaimOutcome, EventLife } from "./event-life.ts"
+import type { Claim, EventLife } from "./event-life.ts"
 import { type HeldEvent, LeaseKeeper } from "./lease-keeper.ts"
+import { Poll } from "./poll.ts"
 
 export interface RelayOptions {
   concurrency: number
@@ -25,33 +27,15 @@ export interface RelayOptions {
 /** Writes under way that settle events; more would only queue for a connection. */
 const MAX_SETTLING = 32
 
-/** An event in the queue: being claimed while it has no outcome. */
-interface Queued extends TakenRow {
-  outcome?: ClaimOutcome
-  held?: HeldEvent
-  wonAt?: number
-  /** To be released as soon as it is claimed: an event before it was. */
-  isUnwanted?: boolean
-}
-
-interface Poll {
-  until: number
-  failure?: { error: unknown }
-  end(isFinished: boolean): void
-  fail(error: unknown): void
-  promise: Promise<boolean>
-}
-
 export class Relay {
   private handler: (event: BusEvent) => Promise<void> = async () => {}
   private poll: Poll | undefined
   private isStopping = false
-  private isRestarting = false
-  private onIdle: Array<() => void> = []
+  private readonly onIdle: Array<() => void> = []
 
   private readonly due: DueRows
   private readonly leases: LeaseKeeper
-  private readonly queue: Queued[] = []
+  private readonly queue = new ClaimQueue()
   private readonly running = new Set<HeldEvent>()
   private settling = 0
   /** Releases under way: until they are written, the index does not show what comes next in order. */
@@ -76,11 +60,6 @@ export class Relay {
     )
   }
 
-  /** Undoes {@link stop}: once that has resolved, the next {@link handleDue} hands events over again. */
-  start(): void {
-    this.isRestarting = true
-  }
-
   /**
    * Hands over all that is due. Resolves when nothing more is due and a handler could be started: with concurrency
    * 1, when all is settled.
@@ -91,32 +70,22 @@ export class Relay {
    * @throws what a read or a claim was rejected with, after what was claimed has been handled.
    */
   async handleDue(handler: (event: BusEvent) => Promise<void>, until: number): Promise<boolean> {
-    if (this.isStopping && this.isRestarting) {
-      await this.idle()
-      this.isStopping = !this.isRestarting
-    }
     this.handler = handler
-    if (this.poll) return this.poll.promise
-    this.poll = newPoll(until)
+    if (this.poll) return this.poll.ended
+    const poll = new Poll(until)
+    this.poll = poll
     this.due.begin()
     this.window.begin()
-    const { promise } = this.poll
     this.advance()
-    return promise
+    return poll.ended
   }
 
-  /** Starts no more handlers, gives back what is only claimed, and resolves when the running ones are settled. */
+  /** For good: starts no more handlers, gives back what is only claimed, and resolves when the running ones are settled. */
   async stop(): Promise<void> {
     this.isStopping = true
-    this.isRestarting = false
-    await this.idle()
-  }
-
-  /** Resolves when nothing is claimed, runs or is being settled. */
-  private idle(): Promise<void> {
     const idle = new Promise<void>((resolve) => this.onIdle.push(resolve))
     this.advance()
-    return idle
+    await idle
   }
 
   private advance(): void {
@@ -129,24 +98,22 @@ export class Relay {
   }
 
   private startHandlers(): void {
-    for (let head = this.queue[0]; head?.outcome; head = this.queue[0]) {
-      const { outcome, held } = head
-      if (outcome.kind !== "won" || !held || held.isLost) {
+    for (let head = this.queue.head; head?.outcome; head = this.queue.head) {
+      const claim = claimOf(head)
+      const { held } = head
+      if (!claim || !held || held.isLost || this.isStopping || head.isUnwanted) {
         this.queue.shift()
-        if (held) this.leases.remove(held)
-      } else if (this.isStopping || head.isUnwanted) {
-        this.queue.shift()
-        void this.release(head, outcome.claim, held)
+        this.giveBack(head)
       } else if (this.running.size >= this.options.concurrency) {
         return
-      } else if (outcome.claim.wasRecovered && !this.isAlone()) {
+      } else if (claim.wasRecovered && !this.isAlone()) {
         return
       } else if (!this.leases.isSafeToStart(held)) {
         return
       } else {
         this.queue.shift()
         this.window.eventWaited(Date.now() - (head.wonAt as number))
-        void this.run(outcome.claim, held)
+        void this.run(claim, held)
       }
     }
   }
@@ -167,26 +134,21 @@ export class Relay {
    * having been tried. It is given back, and claimed again when a handler is free.
    */
   private releaseEndangered(): void {
-    const first = this.queue.findIndex(
-      ({ outcome }) => outcome?.kind === "won" && outcome.claim.isLastAttempt,
-    )
+    const first = this.queue.firstAtLastAttempt()
     if (first === -1 || first + this.running.size < this.options.concurrency) return
     this.releaseFrom(first)
   }
 
   /** Gives back the event at `position` in the queue and, to keep the order, all behind it. */
   private releaseFrom(position: number): void {
-    for (const entry of this.queue.splice(position)) {
-      const { outcome, held } = entry
-      if (outcome === undefined) {
-        entry.isUnwanted = true
-        this.queue.push(entry)
-      } else if (outcome.kind === "won" && held && !held.isLost) {
-        void this.release(entry, outcome.claim, held)
-      } else if (held) {
-        this.leases.remove(held)
-      }
-    }
+    for (const entry of this.queue.cut(position)) this.giveBack(entry)
+  }
+
+  private giveBack(entry: Queued): void {
+    const claim = claimOf(entry)
+    if (!claim || !entry.held) return
+    if (entry.held.isLost) this.leases.remove(entry.held)
+    else void this.release(entry, claim, entry.held)
   }
 
   private claimAhead(): void {
@@ -221,13 +183,12 @@ export class Relay {
   }
 
   private mayClaim(): boolean {
-    if (!this.poll || this.mustEnd(this.poll) || this.releasing > 0 || this.queue.some(isDecisive))
-      return false
+    if (!this.poll || this.mustEnd(this.poll) || this.releasing > 0 || this.queue.isUndecided()) return false
     return this.solo === undefined || this.leases.isOverdue(this.solo)
   }
 
-  private mustEnd({ failure, until }: Poll): boolean {
-    return this.isStopping || failure !== undefined || Date.now() >= until
+  private mustEnd(poll: Poll): boolean {
+    return this.isStopping || poll.isOver
   }
 
   private endPoll(): void {
@@ -238,8 +199,7 @@ export class Relay {
     const isFinished = this.due.isExhausted || this.isStopping
     this.due.end()
     this.poll = undefined
-    if (poll.failure) poll.fail(poll.failure.error)
-    else poll.end(isFinished)
+    poll.end(isFinished)
   }
 
   private resolveIdle(): void {
@@ -251,7 +211,7 @@ export class Relay {
     try {
       await this.due.readMore()
     } catch (error) {
-      this.failPoll(error)
+      this.poll?.fail(error)
     }
     this.advance()
   }
@@ -261,7 +221,7 @@ export class Relay {
       entry.outcome = await this.life.claim(entry.row)
     } catch (error) {
       entry.outcome = { kind: "unreadable" }
-      this.failPoll(error)
+      this.poll?.fail(error)
       // It was given back, or never taken: the next poll may try again.
       this.due.released(entry)
     }
@@ -322,23 +282,4 @@ export class Relay {
     this.leases.remove(held)
     this.advance()
   }
-
-  private failPoll(error: unknown): void {
-    if (this.poll) this.poll.failure ??= { error }
-  }
-}
-
-/** What comes after this entry is decided only when it has left the queue. */
-function isDecisive({ outcome, isUnwanted }: Queued): boolean {
-  return isUnwanted === true || (outcome?.kind === "won" && outcome.claim.wasRecovered)
-}
-
-function newPoll(until: number): Poll {
-  let end: Poll["end"] = () => {}
-  let fail: Poll["fail"] = () => {}
-  const promise = new Promise<boolean>((resolve, reject) => {
-    end = resolve
-    fail = reject
-  })
-  return { until, promise, end, fail }
 }

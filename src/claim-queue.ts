@@ -1,0 +1,61 @@
+/**
+ * The events between index and handler, in order: being claimed, or claimed and waiting for their turn.
+ */
+import type { TakenRow } from "./due-rows.ts"
+import type { Claim, ClaimOutcome } from "./event-life.ts"
+import type { HeldEvent } from "./lease-keeper.ts"
+
+/** What became of a row that was taken: its claim is under way while there is no outcome. */
+export interface Queued extends TakenRow {
+  outcome?: ClaimOutcome
+  /** Present when the claim was won. */
+  held?: HeldEvent
+  /** Epoch milliseconds. */
+  wonAt?: number
+  /** To be released as soon as it is claimed: an event before it was. */
+  isUnwanted?: boolean
+}
+
+export class ClaimQueue {
+  private readonly entries: Queued[] = []
+
+  get length(): number {
+    return this.entries.length
+  }
+
+  get head(): Queued | undefined {
+    return this.entries[0]
+  }
+
+  push(entry: Queued): void {
+    this.entries.push(entry)
+  }
+
+  shift(): void {
+    this.entries.shift()
+  }
+
+  /** Takes out what is claimed from `position` on. What is still being claimed there becomes unwanted. */
+  cut(position: number): Queued[] {
+    const behind = this.entries.splice(position)
+    const pending = behind.filter(({ outcome }) => outcome === undefined)
+    for (const entry of pending) entry.isUnwanted = true
+    this.entries.push(...pending)
+    return behind.filter(({ outcome }) => outcome !== undefined)
+  }
+
+  /** The position of the first event at its last attempt, or -1. */
+  firstAtLastAttempt(): number {
+    return this.entries.findIndex((entry) => claimOf(entry)?.isLastAttempt)
+  }
+
+  /** What to claim next is known only when an entry of the queue has left it. */
+  isUndecided(): boolean {
+    return this.entries.some((entry) => entry.isUnwanted || claimOf(entry)?.wasRecovered)
+  }
+}
+
+/** The claim of an entry, if it was won. */
+export function claimOf({ outcome }: Queued): Claim | undefined {
+  return outcome?.kind === "won" ? outcome.claim : undefined
+}

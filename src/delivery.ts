@@ -1,0 +1,68 @@
+/** One run of deliveries, from start to stop: the poll loop, and what it does in each poll. */
+import { type BusEvent, type ErrorHandler, PollingService } from "outbox-event-bus"
+import type { ResolvedConfig } from "./config.ts"
+import type { EventLife, StuckEvents } from "./event-life.ts"
+import { Recovery } from "./recovery.ts"
+import { Relay } from "./relay.ts"
+
+/** Shortest time for a poll to claim events in, however short the leases. */
+const MIN_POLL_MS = 250
+/** By then, the index usually shows what has just been published. */
+const INDEX_LAG_MS = 100
+
+export class Delivery {
+  private readonly relay: Relay
+  private readonly recovery: Recovery
+  private readonly poller: PollingService
+  private secondLook: NodeJS.Timeout | undefined
+
+  constructor(
+    life: EventLife & StuckEvents,
+    private readonly config: ResolvedConfig,
+  ) {
+    this.relay = new Relay(life, config)
+    this.recovery = new Recovery(life, {
+      intervalMs: config.processingTimeoutMs / 2,
+      batchSize: config.batchSize,
+    })
+    this.poller = new PollingService({
+      pollIntervalMs: config.pollIntervalMs,
+      baseBackoffMs: config.baseBackoffMs,
+      maxErrorBackoffMs: config.maxErrorBackoffMs,
+      performMaintenance: () => this.recovery.runIfDue(),
+      processBatch: (handler) => this.handleDue(handler),
+    })
+  }
+
+  begin(handler: (event: BusEvent) => Promise<void>, onError: ErrorHandler): void {
+    this.poller.start(handler, onError)
+  }
+
+  /** For good. Resolves when all that runs has ended and is settled; also if it has never begun. */
+  async end(): Promise<void> {
+    clearTimeout(this.secondLook)
+    this.recovery.stop()
+    await Promise.allSettled([this.relay.stop(), this.poller.stop()])
+  }
+
+  /** Looks for due events now, and once more when a lagging index shows what this look may have missed. */
+  wake(): void {
+    this.wakePoller()
+    this.secondLook ??= setTimeout(() => {
+      this.secondLook = undefined
+      this.wakePoller()
+    }, INDEX_LAG_MS).unref()
+  }
+
+  private async handleDue(handler: (event: BusEvent) => Promise<void>): Promise<void> {
+    // A poll that has much to do makes room for recovery in between.
+    const until = Date.now() + Math.max(MIN_POLL_MS, this.config.processingTimeoutMs / 2)
+    const isFinished = await this.relay.handleDue(handler, until)
+    if (!isFinished) this.wakePoller()
+  }
+
+  private wakePoller(): void {
+    // Other implementations of the core need not have it; there, the next poll finds the events.
+    ;(this.poller as { wake?: () => void }).wake?.()
+  }
+}

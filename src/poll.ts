@@ -1,0 +1,32 @@
+/** One poll of the relay: how long it may claim, what went wrong in it, and the promise of its end. */
+
+export class Poll {
+  /** Resolves to whether all that was due was handed over. */
+  readonly ended: Promise<boolean>
+  private failure: { error: unknown } | undefined
+  private resolve: (isFinished: boolean) => void = () => {}
+  private reject: (error: unknown) => void = () => {}
+
+  /** @param until - Epoch milliseconds after which nothing more is claimed. */
+  constructor(private readonly until: number) {
+    this.ended = new Promise((resolve, reject) => {
+      this.resolve = resolve
+      this.reject = reject
+    })
+  }
+
+  /** Nothing more may be read or claimed. */
+  get isOver(): boolean {
+    return this.failure !== undefined || Date.now() >= this.until
+  }
+
+  /** Of several errors, the first one is the one that tells. */
+  fail(error: unknown): void {
+    this.failure ??= { error }
+  }
+
+  end(isFinished: boolean): void {
+    if (this.failure) this.reject(this.failure.error)
+    else this.resolve(isFinished)
+  }
+}
