@@ -36,6 +36,19 @@ describe("an answer under way", () => {
     expect(outcome).toHaveBeenCalledOnce()
   })
 
+  it.each([1, 30_000, 3_600_000])(
+    "gets ten seconds with a lease of %i ms, so that a usual one has room for another try",
+    async (leaseMs) => {
+      const patience = new Patience(leaseMs)
+      const outcome = vi.fn()
+      void patience.inTime(never()).catch(outcome)
+      await vi.advanceTimersByTimeAsync(9999)
+      expect(outcome).not.toHaveBeenCalled()
+      await vi.advanceTimersByTimeAsync(1)
+      expect(outcome).toHaveBeenCalledExactlyOnceWith(expect.any(TimeoutError))
+    },
+  )
+
   it("gets its full time again when there is time, and leaves no timer behind", async () => {
     const patience = new Patience(30_000)
     patience.hurry()
@@ -45,7 +58,7 @@ describe("an answer under way", () => {
     expect(patience.isHurried).toBe(false)
     const outcome = vi.fn()
     void patience.inTime(never()).catch(outcome)
-    await vi.advanceTimersByTimeAsync(29_999)
+    await vi.advanceTimersByTimeAsync(9999)
     expect(outcome).not.toHaveBeenCalled()
     await vi.advanceTimersByTimeAsync(1)
     expect(outcome).toHaveBeenCalledOnce()

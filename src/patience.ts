@@ -3,8 +3,11 @@
  */
 import { TimeoutError } from "outbox-event-bus"
 
-/** However short the leases are, a slow answer gets this long. */
-const MIN_ANSWER_MS = 10_000
+/**
+ * Far longer than an answer takes, the SDK's retries included. Over a connection that hangs none ever comes, and a lease of
+ * the usual length must leave time to try once more: else one such connection costs a second delivery.
+ */
+const ANSWER_MS = 10_000
 /** While stopping: for an answer, and for further tries of a write that fails. */
 const HURRY_MS = 5000
 
@@ -13,7 +16,7 @@ export class Patience {
   private hurryTimer: NodeJS.Timeout | undefined
   private readonly giveUps = new Set<() => void>()
 
-  /** @param leaseMs - After the length of a lease, an answer is of no use any more. */
+  /** @param leaseMs - After the length of a lease, a write is of no use any more. */
   constructor(private readonly leaseMs: number) {}
 
   get isHurried(): boolean {
@@ -47,7 +50,7 @@ export class Patience {
    * @throws {TimeoutError} if none came in time. What was sent may have been carried out.
    */
   async inTime<T>(answer: Promise<T>): Promise<T> {
-    const limitMs = this.isHurried ? HURRY_MS : Math.max(MIN_ANSWER_MS, this.leaseMs)
+    const limitMs = this.isHurried ? HURRY_MS : ANSWER_MS
     let timer: NodeJS.Timeout | undefined
     let giveUp: () => void = () => {}
     const timeout = new Promise<never>((_, reject) => {
