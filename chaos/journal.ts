@@ -14,6 +14,9 @@ export type Entry = { at: number } & (
   | { what: "ended"; id: string; run: number; isOk: boolean }
   /** The engine has carried out a write of this status. */
   | { what: "written"; id: string; status: string; isRecovery: boolean }
+  /** An attempt to write was sent, or was answered, whatever with. */
+  | { what: "sent"; id: string }
+  | { what: "answered"; id: string }
   /** A write, or its answer, did not come through; a lost condition is none of these. */
   | { what: "trouble"; id: string; error: string }
   /** The process stood still for so long although nobody froze it: the machine was busy. */

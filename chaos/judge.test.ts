@@ -121,6 +121,7 @@ test.each<[string, Entry[], number, Parameters<typeof evidence>[1]]>([
   ["outlived", ran("e", 0, 5000), 1200, {}],
   ["stalled", [...ran("e", 0, 5), { what: "stalled", ms: 900, at: 950 }], 1200, {}],
   ["no answer", [...ran("e", 0, 5), { what: "trouble", id: "e", error: "ECONNRESET", at: 6 }], 1200, {}],
+  ["no answer", [...ran("e", 0, 5), { what: "sent", id: "e", at: 6 }], 1200, {}],
   ["restored", [...ran("e", 0, 5), wrote("e", "completed", 60)], 900, { restoredFrom: 50 }],
   [
     "original",
@@ -138,6 +139,14 @@ test.each<[string, Parameters<typeof evidence>[1], Entry[]]>([
   ["a worker that died before the run, or after the second", { workers: { a: { diedAt: 2000 } } }, []],
   ["a freeze at another time", { workers: { a: { frozen: [{ from: 1500, until: 1600 }] } } }, []],
   ["trouble with another event", {}, [{ what: "trouble", id: "other", error: "x", at: 6 }]],
+  [
+    "a write that was answered",
+    {},
+    [
+      { what: "sent", id: "e", at: 6 },
+      { what: "answered", id: "e", at: 7 },
+    ],
+  ],
   ["any trouble, once it was completed", { workers: { a: { diedAt: 8 } } }, [wrote("e", "completed", 6)]],
   ["a table restored from after it was completed", { restoredFrom: 50 }, [wrote("e", "completed", 6)]],
 ])("%s is no excuse", (_what, options, more) => {

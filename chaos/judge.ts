@@ -172,10 +172,22 @@ function causeOf(run: Run, next: Run, evidence: Evidence): Cause | undefined {
   if (worker.diedAt !== undefined && between(worker.diedAt)) return "died"
   if (worker.frozen.some((freeze) => freeze.from <= until && freeze.until >= startedAt)) return "frozen"
   if ((run.endedAt ?? until) - startedAt >= evidence.processingTimeoutMs) return "outlived"
-  if (entries.some((entry) => entry.what === "trouble" && entry.id === run.id)) return "no answer"
+  if (hadNoAnswer(entries, run.id)) return "no answer"
   // The machine was too busy to renew the lease: for a good part of it, nothing ran.
   const stalledMs = entries.reduce((sum, entry) => sum + (entry.what === "stalled" ? entry.ms : 0), 0)
   return stalledMs > evidence.processingTimeoutMs / 8 ? "stalled" : undefined
+}
+
+/** A write did not come through, or was still unanswered at the end: over a half-open connection, no error ever comes. */
+function hadNoAnswer(entries: readonly Entry[], id: string): boolean {
+  let unanswered = 0
+  for (const entry of entries) {
+    if (!("id" in entry) || entry.id !== id) continue
+    if (entry.what === "trouble") return true
+    if (entry.what === "sent") unanswered++
+    if (entry.what === "answered") unanswered--
+  }
+  return unanswered > 0
 }
 
 function isOf(entry: Entry, id: string, status: string): boolean {

@@ -6,6 +6,8 @@ import { writeReport } from "./report.ts"
 import { type Outcome, Stage } from "./stage.ts"
 
 const SHOW_EVERY_MS = 1000
+/** Of what broke in one scenario. */
+const SHOWN = 20
 
 async function main(): Promise<void> {
   const args = readArguments(process.argv.slice(2))
@@ -51,13 +53,24 @@ async function playAll(
       console.log(line(rowOf([outcome])))
       if (outcome.broken.length === 0) continue
       const repeat = repeatCommand(args, engine, seed, scenario.name)
-      const failure = `BROKEN: ${scenario.name} (${engine}, seed ${seed})`
-      failures.push([failure, ...outcome.broken.map((what) => `  ${what}`), `  Repeat: ${repeat}`].join("\n"))
+      const broken = [...outcome.broken.slice(0, SHOWN), ...moreThan(SHOWN, outcome.broken.length)]
+      const failure = [
+        `BROKEN: ${scenario.name} (${engine}, seed ${seed})`,
+        ...broken,
+        `Repeat: ${repeat}`,
+      ].join("\n  ")
+      // At once, since the run may go on for hours; and at the end, where it is looked for.
+      console.log(failure)
+      failures.push(failure)
     }
   } finally {
     await database.stop()
   }
   return outcomes
+}
+
+function moreThan(shown: number, count: number): string[] {
+  return count > shown ? [`and ${count - shown} more`] : []
 }
 
 /** Shows on a terminal how far a scenario is. */

@@ -13,6 +13,12 @@ export interface Scenario {
   maxRetries: number
   /** How many events kill their workers. */
   poison: number
+  /**
+   * What the index carries.
+   *
+   * @default drawn
+   */
+  projection?: "ALL" | "KEYS_ONLY"
   /** Nobody dies, stands still or fails: no lease may run out. */
   isGentle?: boolean
   /** What the publisher's own requests meet. */

@@ -97,7 +97,8 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     ...USUAL,
-    // The original does not renew its claims.
+    // The original delivers what the index shows, and does not renew its claims.
+    projection: "ALL",
     processingTimeoutMs: 10_000,
     name: "rolling update",
     isGentle: true,

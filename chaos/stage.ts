@@ -70,7 +70,7 @@ export class Stage {
     this.ordersTableName = `orders-${unique}`
     this.folder = mkdtempSync(join(tmpdir(), "chaos-"))
     this.chance = seededChance(`${seed}/${scenario.name}`)
-    this.projection = this.chance.pick(["ALL", "KEYS_ONLY"])
+    this.projection = scenario.projection ?? this.chance.pick(["ALL", "KEYS_ONLY"])
     this.client = clientFor(endpoint)
     this.documents = DynamoDBDocumentClient.from(this.client)
     const { tableName, folder } = this

@@ -47,8 +47,10 @@ export function journalWrites(client: DynamoDBClient, write: Write) {
       }),
     outside: () =>
       add("journal-outside", async (id, _body, send) => {
+        write({ what: "sent", id })
         try {
           const answer = await send()
+          write({ what: "answered", id })
           const { headers, statusCode } = (
             answer as { response: { statusCode: number; headers: Record<string, string> } }
           ).response
@@ -58,6 +60,7 @@ export function journalWrites(client: DynamoDBClient, write: Write) {
           } else if (statusCode >= 500) write({ what: "trouble", id, error: String(statusCode) })
           return answer
         } catch (error) {
+          write({ what: "answered", id })
           write({ what: "trouble", id, error: String((error as { code?: string }).code ?? error) })
           throw error
         }
