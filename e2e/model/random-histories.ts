@@ -143,7 +143,7 @@ export async function runRandomHistories(laboratory: Laboratory, plan: Plan): Pr
   if (!details.failed) return tally
   const cause = details.errorInstance as Error
   if (!broken) throw cause
-  const title = cause.message.split("\n")[0] as string
+  const title = cause.message.split(/[:\n]/)[0] as string
   throw new Error(
     [
       `${cause.message}\n`,

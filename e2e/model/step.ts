@@ -36,7 +36,7 @@ export type Step =
   | { do: "die"; worker: number }
 
 /** A step as the code that makes it. */
-export function renderStep(step: Step): string {
+function renderStep(step: Step): string {
   const properties = Object.entries(step).map(([name, value]) => `${name}: ${renderValue(value)}`)
   return `{ ${properties.join(", ")} }`
 }

@@ -79,9 +79,13 @@ export class World {
         return this.worker(step.worker).stuck.has(step.id)
       case "complete":
       case "fail":
-      case "renew":
       case "release":
         return this.worker(step.worker).holds.has(step.id)
+      case "renew": {
+        // A worker whose clock was set back leaves a lease alone that is long enough.
+        const hold = this.worker(step.worker).holds.get(step.id)?.hold
+        return hold !== undefined && this.clockOf(step.worker) + LEASE_MS > hold.leaseEndsAt
+      }
       case "late":
         return step.write < this.past.length
       case "delete":
