@@ -1,4 +1,4 @@
-/** Histories that once broke a promise, as the model has shrunk them. */
+/** Histories that once broke a promise, as the model has shrunk them, and ones that chance is slow to find. */
 import { beforeAll, inject, test } from "vitest"
 import { type Laboratory, replay as replayIn, type Setting } from "./history.ts"
 import { openLaboratory } from "./laboratory.ts"
@@ -24,4 +24,16 @@ test("a recovery whose answer got lost is reported all the same", () =>
     { do: "pass", ms: 31000 },
     { do: "look", worker: 0 },
     { do: "recover", worker: 0, id: "a", fates: ["lost"] },
+  ]))
+
+test("a renewal that got no answer is tried again as it was", () =>
+  replay({ level: "outbox", projection: "ALL" }, [
+    { do: "publish", worker: 0, ids: ["a"], dueIn: 0 },
+    { do: "look", worker: 0 },
+    { do: "claim", worker: 0, id: "a" },
+    { do: "pass", ms: 20000 },
+    { do: "renew", worker: 0, id: "a", fates: ["lost", "lost"] },
+    { do: "pass", ms: 1000 },
+    { do: "renew", worker: 0, id: "a" },
+    { do: "fail", worker: 0, id: "a" },
   ]))
