@@ -119,6 +119,7 @@ test.each<[string, Entry[], number, Parameters<typeof evidence>[1]]>([
   ["died", [{ what: "started", id: "e", run: 0, at: 0 }], 900, { workers: { a: { diedAt: 3 } } }],
   ["frozen", ran("e", 0, 5000), 1200, { workers: { a: { frozen: [{ from: 2, until: 4000 }] } } }],
   ["outlived", ran("e", 0, 5000), 1200, {}],
+  ["outlived", ran("e", 0, 800), 1200, {}],
   ["stalled", [...ran("e", 0, 5), { what: "stalled", ms: 900, at: 950 }], 1200, {}],
   ["no answer", [...ran("e", 0, 5), { what: "trouble", id: "e", error: "ECONNRESET", at: 6 }], 1200, {}],
   ["no answer", [...ran("e", 0, 5), { what: "sent", id: "e", at: 6 }], 1200, {}],
@@ -138,6 +139,7 @@ test.each<[string, Entry[], number, Parameters<typeof evidence>[1]]>([
 test.each<[string, Parameters<typeof evidence>[1], Entry[]]>([
   ["a worker that died before the run, or after the second", { workers: { a: { diedAt: 2000 } } }, []],
   ["a freeze at another time", { workers: { a: { frozen: [{ from: 1500, until: 1600 }] } } }, []],
+  ["a long handler that leaves time to complete the event", {}, ran("other", 0, 5000, true, 7)],
   ["trouble with another event", {}, [{ what: "trouble", id: "other", error: "x", at: 6 }]],
   [
     "a write that was answered",

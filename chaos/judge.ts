@@ -48,6 +48,9 @@ export interface Verdict {
   lost: string[]
 }
 
+/** The handler's time includes the write that completes its event; that much of it a handler may use. */
+const OUTLIVED = 0.75
+
 interface Run {
   id: string
   worker: WorkerRecord
@@ -171,7 +174,7 @@ function causeOf(run: Run, next: Run, evidence: Evidence): Cause | undefined {
 
   if (worker.diedAt !== undefined && between(worker.diedAt)) return "died"
   if (worker.frozen.some((freeze) => freeze.from <= until && freeze.until >= startedAt)) return "frozen"
-  if ((run.endedAt ?? until) - startedAt >= evidence.processingTimeoutMs) return "outlived"
+  if ((run.endedAt ?? until) - startedAt >= OUTLIVED * evidence.processingTimeoutMs) return "outlived"
   if (hadNoAnswer(entries, run.id)) return "no answer"
   // The machine was too busy to renew the lease: for a good part of it, nothing ran.
   const stalledMs = entries.reduce((sum, entry) => sum + (entry.what === "stalled" ? entry.ms : 0), 0)
