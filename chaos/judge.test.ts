@@ -110,6 +110,7 @@ test("a run after a failed one is a retry", () => {
 })
 
 test("a second delivery without a cause breaks a promise, also while the first one runs", () => {
+  expect(again(ran("e", 0, 700), ran("e", 900, 905)).broken).toHaveLength(1)
   expect(again(ran("e", 0, 5), ran("e", 10, 15)).broken).toHaveLength(1)
   expect(again(ran("e", 0, 50, false), ran("e", 10, 15)).broken).toHaveLength(1)
 })
@@ -139,7 +140,6 @@ test.each<[string, Entry[], number, Parameters<typeof evidence>[1]]>([
 test.each<[string, Parameters<typeof evidence>[1], Entry[]]>([
   ["a worker that died before the run, or after the second", { workers: { a: { diedAt: 2000 } } }, []],
   ["a freeze at another time", { workers: { a: { frozen: [{ from: 1500, until: 1600 }] } } }, []],
-  ["a long handler that leaves time to complete the event", {}, ran("other", 0, 5000, true, 7)],
   ["trouble with another event", {}, [{ what: "trouble", id: "other", error: "x", at: 6 }]],
   [
     "a write that was answered",
