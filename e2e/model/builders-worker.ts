@@ -11,9 +11,9 @@ import { type Item, numberOf, readActiveItem, readItem, toFailedEvent, toItem } 
 import { fromStored } from "../../src/stored-value.ts"
 import type { FailedAttempt, Hold } from "../../src/transitions.ts"
 import * as transitions from "../../src/transitions.ts"
+import { BASE_BACKOFF_MS, LEASE_MS, MAX_RETRIES } from "./circumstances.ts"
 import type { Place, SystemWorker } from "./system.ts"
 import type { Wire } from "./wire.ts"
-import { BASE_BACKOFF_MS, LEASE_MS, MAX_RETRIES } from "./world.ts"
 
 type Written = { item: Item | undefined } | "refused" | "error"
 interface Held {

@@ -2,13 +2,14 @@
 import assert from "node:assert/strict"
 import { numberOf } from "../../src/event-item.ts"
 import { buildersWorker } from "./builders-worker.ts"
+import { IDS, LEASE_MS, type Projection } from "./circumstances.ts"
 import { outboxWorker } from "./outbox-worker.ts"
 import { Promises } from "./promises.ts"
 import type { Step } from "./step.ts"
 import { type Place, System } from "./system.ts"
 import type { ModelItem } from "./table-model.ts"
 import type { Wire } from "./wire.ts"
-import { IDS, LEASE_MS, type Projection, World } from "./world.ts"
+import { World } from "./world.ts"
 
 /** What is tested: the pure builders alone, or the adapter's own methods. */
 export type Level = "builders" | "outbox"

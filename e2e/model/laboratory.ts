@@ -1,10 +1,10 @@
 /** Makes the tables that histories are run on. */
 import { randomUUID } from "node:crypto"
 import { createOutboxTable, DEFAULT_INDEX_NAME } from "../../packages/dynamodb-dev/src/index.ts"
+import type { Projection } from "./circumstances.ts"
 import type { Laboratory } from "./history.ts"
 import type { Place } from "./system.ts"
 import { Wire } from "./wire.ts"
-import type { Projection } from "./world.ts"
 
 export async function openLaboratory(endpoint: string): Promise<Laboratory & { close(): void }> {
   const wire = new Wire(endpoint)

@@ -4,9 +4,9 @@ import { OperationalError, type OutboxError, ValidationError } from "outbox-even
 import type { Claim, EventLife } from "../../src/event-life.ts"
 import { DynamoDBAwsSdkOutbox } from "../../src/index.ts"
 import type { Row } from "../../src/status-index.ts"
+import { BASE_BACKOFF_MS, LEASE_MS, MAX_RETRIES } from "./circumstances.ts"
 import type { Place, SystemWorker } from "./system.ts"
 import type { Wire } from "./wire.ts"
-import { BASE_BACKOFF_MS, LEASE_MS, MAX_RETRIES } from "./world.ts"
 
 /** The steps that are private. */
 interface Steps extends EventLife {

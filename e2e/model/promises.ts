@@ -3,8 +3,8 @@
  * an error that model and code have in common is seen here.
  */
 import { type Item, numberOf } from "../../src/event-item.ts"
+import { MAX_RETRIES, type Outcome } from "./circumstances.ts"
 import type { Step } from "./step.ts"
-import { MAX_RETRIES, type Outcome } from "./world.ts"
 
 type Items = ReadonlyMap<string, Item>
 

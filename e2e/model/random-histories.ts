@@ -1,8 +1,9 @@
 /** Random histories, by fast-check: makes them, runs them, shrinks one that breaks a promise. */
 import fc from "fast-check"
+import { IDS, WORKERS } from "./circumstances.ts"
 import { History, type Laboratory, type Level, type Setting } from "./history.ts"
 import { type EventStep, type Fate, renderAsTest, type Step } from "./step.ts"
-import { IDS, WORKERS, type World } from "./world.ts"
+import type { World } from "./world.ts"
 
 const worker = fc.nat({ max: WORKERS - 1 })
 const ids = fc.uniqueArray(fc.constantFrom(...IDS), { minLength: 1, maxLength: IDS.length })

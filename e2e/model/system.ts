@@ -5,9 +5,9 @@ import { DeleteCommand, QueryCommand, ScanCommand, UpdateCommand } from "@aws-sd
 import type { BusEvent } from "outbox-event-bus"
 import { type Item, numberOf } from "../../src/event-item.ts"
 import { dueEvents, failedEvents, type Row, stuckEvents, toPage } from "../../src/status-index.ts"
+import { type Outcome, type SeenRow, START, showRows, WORKERS } from "./circumstances.ts"
 import type { EventStep, Fate, Step } from "./step.ts"
 import type { Wire } from "./wire.ts"
-import { type Outcome, type SeenRow, START, showRows, WORKERS } from "./world.ts"
 
 /** One worker's process. */
 export interface SystemWorker {

@@ -9,8 +9,8 @@ import {
 } from "@aws-sdk/lib-dynamodb"
 import { clientFor } from "../../packages/dynamodb-dev/src/index.ts"
 import { documentClientFor } from "../../src/document-client.ts"
+import { ATTEMPTS } from "./circumstances.ts"
 import type { Fate } from "./step.ts"
-import { ATTEMPTS } from "./world.ts"
 
 const WRITES = ["UpdateItem", "TransactWriteItems"]
 

@@ -1,0 +1,177 @@
+/** A worker of the model: what it has read and claimed, and the writes that each of its steps leads to. */
+import {
+  BASE_BACKOFF_MS,
+  LEASE_MS,
+  MAX_RETRIES,
+  type Projection,
+  type SeenRow,
+  showRows,
+} from "./circumstances.ts"
+import type { ModelWire } from "./model-wire.ts"
+import type { ModelAttempt, ModelHold } from "./table-model.ts"
+
+interface Held {
+  hold: ModelHold
+  /** As the claim has shown them. */
+  retryCount: number
+  occurredAt: number
+}
+
+export class ModelWorker {
+  skew = 0
+  due = new Map<string, SeenRow>()
+  stuck = new Map<string, SeenRow>()
+  /** What it has claimed and not settled yet. */
+  readonly holds = new Map<string, Held>()
+
+  constructor(
+    private readonly wire: ModelWire,
+    private readonly trueTime: () => number,
+    private readonly projection: Projection,
+  ) {}
+
+  clock(): number {
+    return this.trueTime() + this.skew
+  }
+
+  look(): string {
+    const clock = this.clock()
+    const rows = [...this.wire.table].map(([id, item]) => ({
+      id,
+      ...item,
+      gsiSortKey: item.gsiSortKey ?? Number.NaN,
+    }))
+    const visible = (row: (typeof rows)[0]): SeenRow => {
+      const { id, gsiSortKey, retryCount, occurredAt } = row
+      return this.projection === "ALL" ? { id, gsiSortKey, retryCount, occurredAt } : { id, gsiSortKey }
+    }
+    const before = rows.filter(({ gsiSortKey }) => gsiSortKey <= clock)
+    const due = before.filter(({ status }) => status === "created")
+    const stuck = before.filter(({ status }) => status === "active")
+    this.due = new Map(due.map((row) => [row.id, { id: row.id, gsiSortKey: row.gsiSortKey }]))
+    this.stuck = new Map(stuck.map((row) => [row.id, visible(row)]))
+    return showRows(
+      due,
+      stuck,
+      rows.filter(({ status }) => status === "failed"),
+    )
+  }
+
+  claim(id: string): string {
+    const now = this.clock()
+    const dueAt = (this.due.get(id) as SeenRow).gsiSortKey
+    const hold: ModelHold = { id, token: this.wire.newToken("claim"), leaseEndsAt: now + LEASE_MS, dueAt }
+    const result = this.wire.write({
+      kind: "claim",
+      id,
+      token: hold.token,
+      leaseEndsAt: hold.leaseEndsAt,
+      now,
+    })
+    if (result === "error") {
+      // Perhaps it was claimed after all.
+      this.wire.write({ kind: "release", id, hold })
+      return "error"
+    }
+    if (result === "refused") return "lost"
+    const item = this.wire.table.get(id)
+    if (!item) throw new Error("a write can't have succeeded without its item")
+    if (item.isDamaged) {
+      this.wire.settle({ kind: "fail", id, hold, attempt: this.aside(id) })
+      this.wire.reports.push("ValidationError")
+      return "unreadable"
+    }
+    this.holds.set(id, { hold, retryCount: item.retryCount, occurredAt: item.occurredAt })
+    return "won"
+  }
+
+  complete(id: string): string {
+    this.drop(id)
+    this.wire.settle({ kind: "complete", id, now: this.clock() })
+    return "done"
+  }
+
+  release(id: string): string {
+    this.wire.settle({ kind: "release", id, hold: this.drop(id).hold })
+    return "done"
+  }
+
+  fail(id: string): string {
+    const { hold, retryCount, occurredAt } = this.drop(id)
+    const attempt = failedAttempt("handler", retryCount, occurredAt, hold.dueAt, this.clock())
+    const result = this.wire.settle({ kind: "fail", id, hold, attempt })
+    this.reportAttempt(result === "written" ? attempt : undefined)
+    return "done"
+  }
+
+  renew(id: string): string {
+    const { hold } = this.holds.get(id) as { hold: ModelHold }
+    // As long as it is not known whether a renewal was written, the same one is tried again.
+    hold.unconfirmedLeaseEnd ??= this.clock() + LEASE_MS
+    const leaseEndsAt = hold.unconfirmedLeaseEnd
+    const result = this.wire.write({ kind: "renew", id, hold: { ...hold }, leaseEndsAt })
+    if (result === "error") return "error"
+    if (result === "refused") {
+      this.drop(id)
+      return "lost"
+    }
+    hold.leaseEndsAt = leaseEndsAt
+    delete hold.unconfirmedLeaseEnd
+    return "renewed"
+  }
+
+  recover(id: string): string {
+    const row = this.stuck.get(id) as SeenRow
+    const seen = row.retryCount === undefined ? (this.wire.table.get(id) ?? row) : row
+    const { retryCount, occurredAt = 0 } = seen
+    const now = this.clock()
+    const attempt = failedAttempt("timeout", retryCount ?? 0, occurredAt, now, now)
+    const token = this.wire.newToken("recovery")
+    const result = this.wire.write({ kind: "recover", id, token, attempt, seenCount: retryCount, now })
+    if (result !== "written") return result === "error" ? "error" : "done"
+    if (this.wire.table.get(id)?.isDamaged) {
+      if (this.wire.write({ kind: "setAside", id, attempt: this.aside(id), recovered: attempt }) === "error")
+        return "error"
+      this.wire.reports.push("ValidationError")
+    } else {
+      this.reportAttempt(attempt)
+    }
+    return "done"
+  }
+
+  retry(id: string): string {
+    const result = this.wire.write({ kind: "retry", id, now: this.clock() })
+    return result === "error" ? "error" : "done"
+  }
+
+  private drop(id: string) {
+    const held = this.holds.get(id)
+    if (!held) throw new Error(`no claim of ${id} is held`)
+    this.holds.delete(id)
+    return held
+  }
+
+  /** What a damaged item becomes: a dead letter, whose attempts are those that it shows. */
+  private aside(id: string): ModelAttempt {
+    const { retryCount = 0, occurredAt = 0 } = this.wire.table.get(id) ?? {}
+    return { status: "failed", retryCount, gsiSortKey: occurredAt, lastError: "unreadable" }
+  }
+
+  private reportAttempt(written: ModelAttempt | undefined): void {
+    this.wire.reports.push(written?.status === "failed" ? "MaxRetriesExceededError" : "HandlerError")
+  }
+}
+
+function failedAttempt(
+  lastError: ModelAttempt["lastError"],
+  retryCount: number,
+  occurredAt: number,
+  dueAt: number,
+  now: number,
+): ModelAttempt {
+  const attempts = retryCount + 1
+  if (attempts >= MAX_RETRIES)
+    return { status: "failed", retryCount: attempts, gsiSortKey: occurredAt, lastError }
+  const gsiSortKey = Math.max(now + BASE_BACKOFF_MS * 2 ** (attempts - 1), dueAt + 1)
+  return { status: "created", retryCount: attempts, gsiSortKey, lastError }
+}
