@@ -7,7 +7,7 @@ const grown = (window: ClaimWindow) => {
 }
 
 it("begins with one claim and grows by one for each handler that had to wait, up to 24", () => {
-  const window = new ClaimWindow(50)
+  const window = new ClaimWindow(50, 1)
   expect(window.size).toBe(1)
   window.handlerWaited()
   expect(window.size).toBe(2)
@@ -15,14 +15,14 @@ it("begins with one claim and grows by one for each handler that had to wait, up
 })
 
 it("never claims further ahead than batchSize", () => {
-  expect(grown(new ClaimWindow(7))).toBe(7)
-  const shared = new ClaimWindow(3)
+  expect(grown(new ClaimWindow(7, 1))).toBe(7)
+  const shared = new ClaimWindow(3, 1)
   shared.claimLost()
   expect(grown(shared)).toBe(3)
 })
 
 it("is halved when an event waited long for its handler, but keeps one", () => {
-  const window = new ClaimWindow(50)
+  const window = new ClaimWindow(50, 1)
   grown(window)
   window.eventWaited(100)
   expect(window.size).toBe(24)
@@ -33,7 +33,7 @@ it("is halved when an event waited long for its handler, but keeps one", () => {
 })
 
 it("begins anew beside another worker, and stays small until the next poll", () => {
-  const window = new ClaimWindow(50)
+  const window = new ClaimWindow(50, 1)
   grown(window)
   window.claimLost()
   expect(window.size).toBe(1)
@@ -43,7 +43,7 @@ it("begins anew beside another worker, and stays small until the next poll", () 
 })
 
 it("can be narrowed without forgetting how far it may grow", () => {
-  const window = new ClaimWindow(50)
+  const window = new ClaimWindow(50, 1)
   grown(window)
   window.narrow()
   expect(window.size).toBe(1)
@@ -52,10 +52,20 @@ it("can be narrowed without forgetting how far it may grow", () => {
 
 describe("a new poll", () => {
   it("starts with one claim: how long handlers take now is not known", () => {
-    const window = new ClaimWindow(50)
+    const window = new ClaimWindow(50, 1)
     for (let i = 0; i < 10; i++) window.handlerWaited()
     expect(window.size).toBe(11)
     window.begin()
     expect(window.size).toBe(1)
   })
+})
+
+it.each([
+  [1, 24],
+  [30, 30],
+  [1000, 50],
+])("lets %i handlers that end at once find up to %i events", (concurrency, size) => {
+  const window = new ClaimWindow(1000, concurrency)
+  for (let i = 0; i < 100; i++) window.handlerWaited()
+  expect(window.size).toBe(size)
 })

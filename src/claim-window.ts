@@ -4,7 +4,9 @@
  */
 
 /** Enough to keep a connection pool busy with handlers that take no time. */
-const MAX_SIZE = 24
+const MIN_MAXIMUM = 24
+/** Handlers that all end at once, as those of a batch do, find as many events again; a connection pool has no more room. */
+const MAX_MAXIMUM = 50
 /** Among other workers, every claim under way may be lost at once. */
 const MAX_SIZE_SHARED = 4
 /** An event that waits longer than this for its handler was claimed too early. */
@@ -13,9 +15,14 @@ const LONG_WAIT_MS = 100
 export class ClaimWindow {
   size = 1
   private maximum = 1
+  private readonly limit: number
 
-  /** @param limit - The most events to claim ahead, at least 1. */
-  constructor(private readonly limit: number) {
+  /**
+   * @param batchSize - The most events to claim ahead, at least 1.
+   * @param concurrency - How many handlers may run at once, at least 1.
+   */
+  constructor(batchSize: number, concurrency: number) {
+    this.limit = Math.min(batchSize, Math.max(MIN_MAXIMUM, Math.min(concurrency, MAX_MAXIMUM)))
     this.begin()
   }
 
@@ -25,7 +32,7 @@ export class ClaimWindow {
    */
   begin(): void {
     this.size = 1
-    this.maximum = Math.min(MAX_SIZE, this.limit)
+    this.maximum = this.limit
   }
 
   /** A claim was won while a handler could have started already. */

@@ -9,6 +9,8 @@ import { Relay } from "./relay.ts"
 const MIN_POLL_MS = 250
 /** By then, the index usually shows what has just been published. */
 const INDEX_LAG_MS = 100
+/** When to look again after leaving events to others, at random so that these workers do not meet again. */
+const CROWDED_MS = { least: 100, most: 300 }
 
 export class Delivery {
   private readonly relay: Relay
@@ -48,17 +50,23 @@ export class Delivery {
   /** Looks for due events now, and once more when a lagging index shows what this look may have missed. */
   wake(): void {
     this.wakePoller()
-    this.secondLook ??= setTimeout(() => {
-      this.secondLook = undefined
-      this.wakePoller()
-    }, INDEX_LAG_MS).unref()
+    this.lookAgainIn(INDEX_LAG_MS)
   }
 
   private async handleDue(handler: (event: BusEvent) => Promise<void>): Promise<void> {
     // A poll that has much to do makes room for recovery in between.
     const until = Date.now() + Math.max(MIN_POLL_MS, this.config.processingTimeoutMs / 2)
-    const isFinished = await this.relay.handleDue(handler, until)
-    if (!isFinished) this.wakePoller()
+    const outcome = await this.relay.handleDue(handler, until)
+    const { least, most } = CROWDED_MS
+    if (outcome === "unfinished") this.wakePoller()
+    else if (outcome === "crowded") this.lookAgainIn(least + Math.random() * (most - least))
+  }
+
+  private lookAgainIn(delayMs: number): void {
+    this.secondLook ??= setTimeout(() => {
+      this.secondLook = undefined
+      this.wakePoller()
+    }, delayMs).unref()
   }
 
   private wakePoller(): void {

@@ -2,9 +2,9 @@
  * Where the next due events come from: follows the index page by page, skips what this worker has just seen, and
  * keeps out of the way of other workers.
  *
- * Workers do not know of each other. One that loses a claim learns that another works on these rows. From then on,
- * until the poll ends, it reads each page from a random point between the longest and the latest due event. So
- * workers spread over a backlog without any agreement, and refused claims stay rare.
+ * Workers do not know of each other. One that loses a claim learns that another works on these rows, and goes on at a
+ * random point between the longest and the latest due event. So workers spread over a backlog without any agreement, and
+ * refused claims stay rare.
  */
 import { numberOf } from "./event-item.ts"
 import { RecentRows } from "./recent-rows.ts"
@@ -27,6 +27,8 @@ export class DueRows {
   isShared = false
   /** There is nothing more to read in this poll. */
   isExhausted = true
+  /** The poll was ended for the other workers' sake, although events may be left. */
+  hasGivenUp = false
   isReading = false
 
   private rows: Row[] = []
@@ -52,6 +54,7 @@ export class DueRows {
   begin(): void {
     this.isShared = false
     this.isExhausted = false
+    this.hasGivenUp = false
     this.losses = 0
     this.newest = undefined
     this.goTo({})
@@ -90,6 +93,7 @@ export class DueRows {
     this.isShared = true
     this.losses++
     if (this.losses >= GIVE_UP_AFTER_LOSSES) {
+      this.hasGivenUp = true
       this.end()
     } else if (this.hasAll) {
       this.leaveStretch()
@@ -133,8 +137,7 @@ export class DueRows {
     this.rows.push(...news)
     this.stretch++
 
-    if (this.isShared && news.length > 0) this.next = this.hasAll ? {} : "elsewhere"
-    else if (page.next) this.next = { from: place.from, startAfter: page.next }
+    if (page.next) this.next = { from: place.from, startAfter: page.next }
     else if (this.foundNews || place.from !== undefined) this.next = {}
     else this.isExhausted = true
   }

@@ -1,7 +1,7 @@
 /** When the outbox looks for events. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import type { TransactWriteItem } from "./collector.ts"
-import { createOutbox, event, item, NOW } from "./outbox.fixture.ts"
+import { createOutbox, event, item, NOW, refused } from "./outbox.fixture.ts"
 import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "./transaction-storage.ts"
 
 beforeEach(() => {
@@ -127,6 +127,25 @@ describe("polls", () => {
     const stopped = all.outbox.stop()
     await pass(100)
     await stopped
+  })
+
+  it("that leave the events to faster workers come back soon, not after pollIntervalMs: some may be left", async () => {
+    const rows = Array.from({ length: 6 }, (_, i) => item(`e${i}`))
+    let others = 6
+    const all = createOutbox(
+      {
+        due: () => ({ Items: rows }),
+        claim: (_, call) => (call < others ? Promise.reject(refused()) : undefined),
+      },
+      { pollIntervalMs: 60_000 },
+    )
+    all.start()
+    await pass(50)
+    others = all.inputsOf("claim").length
+    expect(others).toBe(4)
+    await pass(2500)
+    expect(all.handled.length).toBeGreaterThan(0)
+    await all.outbox.stop()
   })
 
   it("that fail are reported and come back with a growing delay", async () => {

@@ -1,10 +1,15 @@
 /** One poll of the relay: how long it may claim, what went wrong in it, and the promise of its end. */
 
+/**
+ * How a poll ended: all that was due was handed over; its time was over before that; or other workers were faster so often
+ * that the rest was left to them.
+ */
+export type PollOutcome = "done" | "unfinished" | "crowded"
+
 export class Poll {
-  /** Resolves to whether all that was due was handed over. */
-  readonly ended: Promise<boolean>
+  readonly ended: Promise<PollOutcome>
   private failure: { error: unknown } | undefined
-  private resolve: (isFinished: boolean) => void = () => {}
+  private resolve: (outcome: PollOutcome) => void = () => {}
   private reject: (error: unknown) => void = () => {}
 
   /** @param until - Epoch milliseconds after which nothing more is claimed. */
@@ -25,8 +30,8 @@ export class Poll {
     this.failure ??= { error }
   }
 
-  end(isFinished: boolean): void {
+  end(outcome: PollOutcome): void {
     if (this.failure) this.reject(this.failure.error)
-    else this.resolve(isFinished)
+    else this.resolve(outcome)
   }
 }

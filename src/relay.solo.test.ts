@@ -40,7 +40,7 @@ describe.each([1, 3, 50])("with concurrency %i, a recovered event", (concurrency
     table.latencyMs.claim = 3
     const done = poll()
     await pass(10_000)
-    expect(await done).toBe(true)
+    expect(await done).toBe("done")
     expect(beside).toEqual(Object.fromEntries(suspects.map((id) => [id, []])))
     expect([...started].sort()).toEqual(names(30))
     if (concurrency === 1) expect(started).toEqual(names(30))
@@ -109,7 +109,7 @@ it("and ends the poll at its time though its handler goes on", async () => {
   onEvent(({ id }) => (id === "suspect" ? delay(600) : Promise.resolve()))
   const done = poll(Date.now() + 500)
   await pass(800)
-  expect(await done).toBe(false)
+  expect(await done).toBe("unfinished")
   expect(life.claim.mock.calls.map(([{ id }]) => id)).not.toContain("other")
 })
 

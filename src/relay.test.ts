@@ -20,7 +20,7 @@ describe("order", () => {
     onEvent(() => delay((calls * 3) % 5))
     const done = poll()
     await pass(30_000)
-    expect(await done).toBe(true)
+    expect(await done).toBe("done")
     expect(started).toEqual(names(200))
     expect(seen.most).toBe(1)
   })
@@ -83,7 +83,7 @@ describe("concurrency", () => {
     const { table, started, onEvent, poll } = createRelay({ concurrency: 2 })
     table.putAll(names(30))
     onEvent(({ id }) => (id === "e0000" ? new Promise(() => {}) : Promise.resolve()))
-    expect(await poll()).toBe(true)
+    expect(await poll()).toBe("done")
     expect(started).toEqual(names(30))
     expect(table.in("completed")).toEqual(names(30).slice(1))
   })
@@ -174,7 +174,7 @@ describe("what is bounded", () => {
 describe("a poll", () => {
   it("reads once where nothing is due", async () => {
     const { life, poll } = createRelay()
-    expect(await poll()).toBe(true)
+    expect(await poll()).toBe("done")
     expect(life.due).toHaveBeenCalledExactlyOnceWith({ limit: 50 })
     expect(life.claim).not.toHaveBeenCalled()
   })
@@ -203,7 +203,7 @@ describe("a poll", () => {
     await pass(1050)
     const claims = life.claim.mock.calls.length
     await pass(5000)
-    expect(await done).toBe(false)
+    expect(await done).toBe("unfinished")
     expect(life.claim.mock.calls.length).toBe(claims)
     expect(started.length).toBe(claims)
     expect(table.in("completed")).toEqual(started)
@@ -227,7 +227,7 @@ describe("a poll", () => {
     onEvent(() => delay(100))
     const [first, second] = [poll(), poll()]
     await pass(200)
-    expect(await Promise.all([first, second])).toEqual([true, true])
+    expect(await Promise.all([first, second])).toEqual(["done", "done"])
     expect(started).toEqual(["a"])
     // From the start, and once more for what became due meanwhile.
     expect(life.due).toHaveBeenCalledTimes(2)
@@ -238,7 +238,7 @@ describe("a poll", () => {
     table.putAll(["a", "b", "c"])
     const claim = life.claim.getMockImplementation() as typeof life.claim
     life.claim.mockImplementation(async (row) => (row.id === "b" ? { kind: "unreadable" } : claim(row)))
-    expect(await poll()).toBe(true)
+    expect(await poll()).toBe("done")
     expect(started).toEqual(["a", "c"])
   })
 })
@@ -276,9 +276,9 @@ describe("several workers", () => {
     const { table, life, started, poll } = createRelay()
     table.putAll(names(120))
     table.index.delete = () => {}
-    expect(await poll()).toBe(true)
+    expect(await poll()).toBe("done")
     expect(started).toEqual(names(120))
-    expect(await poll()).toBe(true)
+    expect(await poll()).toBe("done")
     expect(life.claim).toHaveBeenCalledTimes(120)
   })
 })

@@ -7,7 +7,7 @@
  *
  * ```text
  *  DueRows ──claim──▶ queue (claimed, or being claimed) ──start──▶ running ──settle──▶ settling ──▶ done
- *                     at most `window`                    at most `concurrency`  at most MAX_SETTLING
+ *                     at most `window`                    at most `concurrency`  at most `maxSettling`
  * ```
  */
 import type { BusEvent } from "outbox-event-bus"
@@ -16,7 +16,7 @@ import { ClaimWindow } from "./claim-window.ts"
 import { DueRows, type TakenRow } from "./due-rows.ts"
 import type { Claim, EventLife } from "./event-life.ts"
 import { type HeldEvent, LeaseKeeper } from "./lease-keeper.ts"
-import { Poll } from "./poll.ts"
+import { Poll, type PollOutcome } from "./poll.ts"
 
 export interface RelayOptions {
   concurrency: number
@@ -24,8 +24,8 @@ export interface RelayOptions {
   processingTimeoutMs: number
 }
 
-/** Writes under way that settle events; more would only queue for a connection. */
-const MAX_SETTLING = 32
+/** Writes under way that settle events: so many as handlers may end at once, within what a connection pool has room for. */
+const MAX_SETTLING = { least: 32, most: 64 }
 
 export class Relay {
   private handler: (event: BusEvent) => Promise<void> = async () => {}
@@ -38,6 +38,7 @@ export class Relay {
   private readonly queue = new ClaimQueue()
   private readonly running = new Set<HeldEvent>()
   private settling = 0
+  private readonly maxSettling: number
   /** Releases under way: until they are written, the index does not show what comes next in order. */
   private releasing = 0
   /** An event that was recovered before, from its start until it is settled: nothing may be claimed beside it. */
@@ -51,7 +52,8 @@ export class Relay {
     private readonly life: EventLife,
     private readonly options: RelayOptions,
   ) {
-    this.window = new ClaimWindow(options.batchSize)
+    this.maxSettling = Math.max(MAX_SETTLING.least, Math.min(options.concurrency, MAX_SETTLING.most))
+    this.window = new ClaimWindow(options.batchSize, options.concurrency)
     this.due = new DueRows((request) => life.due(request), options.batchSize)
     this.leases = new LeaseKeeper(
       (hold, leaseEndsAt) => life.renew(hold, leaseEndsAt),
@@ -66,10 +68,9 @@ export class Relay {
    *
    * @param handler - Runs for each event.
    * @param until - Epoch milliseconds after which nothing more is claimed in this poll.
-   * @returns false if `until` has come while events were still due.
    * @throws what a read or a claim was rejected with, after what was claimed has been handled.
    */
-  async handleDue(handler: (event: BusEvent) => Promise<void>, until: number): Promise<boolean> {
+  async handleDue(handler: (event: BusEvent) => Promise<void>, until: number): Promise<PollOutcome> {
     this.handler = handler
     if (this.poll) return this.poll.ended
     const poll = new Poll(until)
@@ -155,7 +156,7 @@ export class Relay {
     while (
       this.mayClaim() &&
       this.queue.length < this.room() &&
-      this.settling < MAX_SETTLING &&
+      this.settling < this.maxSettling &&
       this.due.available > 0
     ) {
       const entry: Queued = this.due.take() as TakenRow
@@ -196,10 +197,10 @@ export class Relay {
     if (!poll || this.queue.length > 0 || this.settling > 0 || this.due.isReading) return
     if (this.running.size >= this.options.concurrency) return
     if (!this.due.isExhausted && !this.mustEnd(poll)) return
-    const isFinished = this.due.isExhausted || this.isStopping
+    const isDone = this.due.isExhausted || this.isStopping
     this.due.end()
     this.poll = undefined
-    poll.end(isFinished)
+    poll.end(this.due.hasGivenUp ? "crowded" : isDone ? "done" : "unfinished")
   }
 
   private resolveIdle(): void {
