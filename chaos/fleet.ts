@@ -14,7 +14,7 @@ import { SETTINGS_VARIABLE, type WorkerOrder, type WorkerSettings } from "./work
 const ENTRY = new URL("./fleet-worker.ts", import.meta.url)
 const READY_WITHIN_MS = 60_000
 /** The bound of a stop: longest handler, and some seconds for a database that does not answer. */
-export const STOP_WITHIN_MS = 30_000
+const STOP_WITHIN_MS = 30_000
 
 /** What differs from worker to worker. */
 export interface WorkerTraits {

@@ -23,7 +23,7 @@ export function writeReport(report: Report): void {
   writeFileSync(PAGE, `${before}${BEGIN}\n\n${render(report)}\n\n${END}${after}`)
 }
 
-export function render({ outcomes, seeds, minutes, rate }: Report): string {
+function render({ outcomes, seeds, minutes, rate }: Report): string {
   const intro =
     `Seeds ${seeds.join(", ")}; each scenario for ${Math.round(minutes * 60)} seconds per seed, about ${rate} events a ` +
     "second. Counts are sums over the seeds, times the longest of them."
