@@ -37,3 +37,12 @@ test("a renewal that got no answer is tried again as it was", () =>
     { do: "renew", worker: 0, id: "a" },
     { do: "fail", worker: 0, id: "a" },
   ]))
+
+test("a retry is due later than the attempt before, even if the worker's clock was set back meanwhile", () =>
+  replay({ level: "outbox", projection: "ALL" }, [
+    { do: "publish", worker: 0, ids: ["a"], dueIn: 0 },
+    { do: "look", worker: 0 },
+    { do: "claim", worker: 0, id: "a" },
+    { do: "skew", worker: 0, ms: -60000 },
+    { do: "fail", worker: 0, id: "a" },
+  ]))
