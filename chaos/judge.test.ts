@@ -156,6 +156,13 @@ test.each<[string, Parameters<typeof evidence>[1], Entry[]]>([
   expect(again(first, ran("e", 900, 905), options).broken).toHaveLength(1)
 })
 
+test("an event that was claimed before its overdue handler completed it may still be delivered, one claimed after that not", () => {
+  const first = [...ran("e", 0, 1400), wrote("e", "completed", 1402)]
+  const claimed = (at: number) => again(first, [wrote("e", "active", at), ...ran("e", 1700, 1705)])
+  expect(claimed(1200)).toMatchObject({ duplicates: { outlived: 1 }, broken: [] })
+  expect(claimed(1500).broken).toHaveLength(1)
+})
+
 test("where nobody died, no lease may run out", () => {
   const journals = { a: [...ran("e", 0, 5), { ...wrote("e", "created", 900), isRecovery: true } as Entry] }
   expect(judge(evidence(journals))).toMatchObject({ recoveries: 1, broken: [] })

@@ -161,7 +161,8 @@ function causeOf(run: Run, next: Run, evidence: Evidence): Cause | undefined {
   const until = next.startedAt
   const between = (at: number) => at >= startedAt && at <= until
   const entries = (evidence.journals.get(worker.name) ?? []).filter(({ at }) => between(at))
-  const isCompleted = entries.some((entry) => entry.what === "written" && isOf(entry, run.id, "completed"))
+  // One that was claimed before may still wait for its turn when the first one completes it after all.
+  const isCompleted = isWrittenBefore(entries, run.id, claimedAt(next, evidence))
 
   const { restoredFrom } = evidence
   // What was written after the copy was taken has been undone.
@@ -199,6 +200,12 @@ function isOf(entry: Entry, id: string, status: string): boolean {
 
 function isWrittenBefore(entries: readonly Entry[], id: string, moment: number): boolean {
   return entries.some((entry) => isOf(entry, id, "completed") && entry.at < moment)
+}
+
+/** When a run's event was claimed, or last renewed: either is refused once it is completed. */
+function claimedAt({ id, worker, startedAt }: Run, { journals }: Evidence): number {
+  const entries = journals.get(worker.name) ?? []
+  return entries.findLast((entry) => isOf(entry, id, "active") && entry.at <= startedAt)?.at ?? startedAt
 }
 
 /** A worker of the original writes without a condition, so it may set back what others hold or have completed. */
