@@ -20,7 +20,7 @@ export interface TakenRow {
 }
 
 /** So many lost claims in a row mean that there are more workers than events: leave these to them. */
-const GIVE_UP_AFTER_LOSSES = 4
+const GIVE_UP_AFTER_LOSSES = 2
 
 export class DueRows {
   /** Other workers have been met in this poll. */

@@ -142,7 +142,7 @@ describe("polls", () => {
     all.start()
     await pass(50)
     others = all.inputsOf("claim").length
-    expect(others).toBe(4)
+    expect(others).toBe(2)
     await pass(2500)
     expect(all.handled.length).toBeGreaterThan(0)
     await all.outbox.stop()

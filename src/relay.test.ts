@@ -246,7 +246,7 @@ describe("a poll", () => {
 describe("several workers", () => {
   it.each([
     [4, 400, 1],
-    [3, 100, 10],
+    [3, 1000, 10],
   ])(
     "%i of them deliver each of %i events exactly once, with concurrency %i",
     async (count, events, concurrency) => {
@@ -259,12 +259,15 @@ describe("several workers", () => {
       ]
       first.table.putAll(names(events))
       first.table.latencyMs = { due: 3, claim: 2, renew: 2, release: 2, complete: 2, fail: 2 }
-      for (const { onEvent } of workers) onEvent(() => delay(1))
-      for (let polls = 0; polls < 30 && first.table.in("completed").length < events; polls++) {
-        const done = Promise.all(workers.map(({ poll }) => poll()))
-        await pass(10_000)
-        await done
+      for (const { onEvent } of workers) onEvent(() => delay(20))
+      const pollUntilAllIsDone = async ({ poll }: (typeof workers)[number]) => {
+        while (first.table.in("completed").length < events) {
+          await delay((await poll()) === "crowded" ? 200 : 1000)
+        }
       }
+      const done = Promise.all(workers.map(pollUntilAllIsDone))
+      await pass(60_000)
+      await done
       expect(workers.flatMap(({ started }) => started).sort()).toEqual(names(events))
       expect(workers.every(({ started }) => started.length > 0)).toBe(true)
       const claims = workers.reduce((sum, { life }) => sum + life.claim.mock.calls.length, 0)
