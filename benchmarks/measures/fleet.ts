@@ -104,6 +104,8 @@ function toRow({ engine, algorithm, workers, events }: Variant, outcomes: Outcom
 }
 
 const MOST_REFUSED: Record<number, number> = { 4: 0.05, 8: 0.1 }
+/** A single round, as in the quick mode, has no median to even out chance, and a busy machine makes workers meet more often. */
+const ALLOWANCE_OF_ONE_ROUND = 1.5
 
 function targets({ rows }: FleetResult) {
   const relays = rows
@@ -113,7 +115,8 @@ function targets({ rows }: FleetResult) {
     const most = MOST_REFUSED[workers]
     if (most === undefined) return []
     const where = `${workers} workers, ${events} events, ${engine}`
-    const refused = atMost(most, refusedPerEvent.median, {
+    const allowance = refusedPerEvent.rounds.length === 1 ? ALLOWANCE_OF_ONE_ROUND : 1
+    const refused = atMost(most * allowance, refusedPerEvent.median, {
       figure: `refused writes per event, ${where}`,
       dependsOnTime: false,
     })
