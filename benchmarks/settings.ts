@@ -1,4 +1,4 @@
-// Owns how much is measured: the full run takes about ten minutes, the quick one less than one.
+// Owns how much is measured: the full run takes about ten minutes, the quick one about one.
 
 export interface Settings {
   isQuick: boolean
