@@ -59,7 +59,7 @@ function deadLetter(error: unknown, retryCount: number, occurredAt: Date): Faile
 }
 
 function storedMessage(error: unknown): string {
-  const message = Buffer.from(formatErrorMessage(error))
+  const message = Buffer.from(String(formatErrorMessage(error)))
   return message.length <= MAX_ERROR_BYTES
     ? message.toString()
     : `${message.toString("utf8", 0, MAX_ERROR_BYTES)}…`

@@ -63,10 +63,9 @@ export class Delivery {
   }
 
   private lookAgainIn(delayMs: number): void {
-    this.secondLook ??= setTimeout(() => {
-      this.secondLook = undefined
-      this.wakePoller()
-    }, delayMs).unref()
+    // Anew each time: only a look after the last of several events can see them all.
+    clearTimeout(this.secondLook)
+    this.secondLook = setTimeout(() => this.wakePoller(), delayMs).unref()
   }
 
   private wakePoller(): void {

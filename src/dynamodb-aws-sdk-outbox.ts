@@ -23,7 +23,7 @@ import type { Claim, ClaimOutcome, EventLife, StuckEvents } from "./event-life.t
 import { Patience } from "./patience.ts"
 import { isNamed, Requests, type WriteOutcome } from "./requests.ts"
 import { dueEvents, type Row, stuckEvents } from "./status-index.ts"
-import { onTransactionEnd } from "./transaction-storage.ts"
+import { dynamodbAwsSdkTransactionStorage, onTransactionEnd } from "./transaction-storage.ts"
 import type { FailedAttempt, Hold } from "./transitions.ts"
 import * as transitions from "./transitions.ts"
 
@@ -45,6 +45,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   private readonly docClient: DynamoDBDocumentClient
   private readonly patience: Patience
   private readonly requests: Requests
+  /** A stop does not hurry what an operator has asked for. */
+  private readonly operatorRequests: Requests
   private readonly errors = new ErrorReporter()
   private delivery: Delivery | undefined
   /** The end of a delivery that was stopped, until it has come. */
@@ -59,6 +61,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     this.docClient = documentClientFor(config.client)
     this.patience = new Patience(this.config.processingTimeoutMs)
     this.requests = new Requests(() => this.docClient, this.patience)
+    this.operatorRequests = new Requests(() => this.docClient, new Patience(this.config.processingTimeoutMs))
   }
 
   /**
@@ -100,7 +103,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * @returns up to 100, the newest occurrence first, with error, retry count and time of the last attempt.
    */
   async getFailedEvents(): Promise<FailedBusEvent[]> {
-    return listDeadLetters(this.requests, this.config)
+    return listDeadLetters(this.operatorRequests, this.config)
   }
 
   /**
@@ -112,7 +115,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    */
   async retryEvents(eventIds: string[]): Promise<void> {
     try {
-      await retryDeadLetters(this.requests, this.config.tableName, eventIds)
+      await retryDeadLetters(this.operatorRequests, this.config.tableName, eventIds)
     } finally {
       this.wake()
     }
@@ -133,7 +136,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       if (this.delivery !== delivery) return
       this.errors.onError = onError
       this.patience.takeTime()
-      delivery.begin(handler, this.errors.report)
+      // Whoever starts it in a transaction does not mean the handlers to emit into that.
+      dynamodbAwsSdkTransactionStorage.exit(() => delivery.begin(handler, this.errors.report))
     }
     if (this.ending) void this.ending.then(begin)
     else begin()
@@ -204,7 +208,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     }
     const wasRecovered = item.lastError === PROCESSING_TIMEOUT
     const isLastAttempt = read.retryCount + 1 >= this.config.maxRetries
-    return { kind: "won", claim: { ...read, hold, wasRecovered, isLastAttempt } }
+    const occurredAt = new Date(read.event.occurredAt)
+    return { kind: "won", claim: { ...read, occurredAt, hold, wasRecovered, isLastAttempt } }
   }
 
   private async claimFailed(hold: Hold, error: unknown): Promise<ClaimOutcome> {
@@ -242,8 +247,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   }
 
   /** active → created or failed: the handler has thrown `error`. */
-  private async fail({ hold, event, retryCount }: Claim, error: unknown): Promise<void> {
-    const attempt = this.failedAttempt(error, retryCount, event.occurredAt, hold.dueAt)
+  private async fail({ hold, event, occurredAt, retryCount }: Claim, error: unknown): Promise<void> {
+    const attempt = this.failedAttempt(error, retryCount, occurredAt, hold.dueAt)
     const isWritten = await this.settle(hold, transitions.fail(this.config.tableName, hold, attempt))
     this.errors.attemptFailed(error, event, isWritten ? attempt : undefined)
   }
@@ -258,9 +263,21 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     const { retryCount, occurredAt } = toFailedEvent(seen)
     const error = new Error(PROCESSING_TIMEOUT)
     const attempt = this.failedAttempt(error, retryCount, occurredAt, now)
-    const outcome = await this.requests.write(
-      transitions.recover(tableName, { id: row.id, token: randomUUID() }, attempt, seen.retryCount, now),
+    const input = transitions.recover(
+      tableName,
+      { id: row.id, token: randomUUID() },
+      attempt,
+      seen.retryCount,
+      now,
     )
+    let outcome: WriteOutcome
+    try {
+      outcome = await this.requests.write(input)
+    } catch (error) {
+      if (!isNamed(error, "ValidationException")) throw error
+      // DynamoDB refuses this very item; the others are recovered.
+      return this.errors.requestFailed("recover", row.id, error)
+    }
     if (outcome === "refused") return
 
     const read = outcome.item && readActiveItem(outcome.item)

@@ -103,6 +103,23 @@ describe("a wake", () => {
   })
 })
 
+describe("several events published within the lag of the index", () => {
+  it("have a look of their own after the last of them", async () => {
+    const all = createOutbox()
+    all.start()
+    await pass(10)
+    all.outbox.wake()
+    await pass(99)
+    all.outbox.wake()
+    const before = all.inputsOf("due").length
+    await pass(99)
+    expect(all.inputsOf("due").length).toBe(before + 1)
+    await pass(1)
+    expect(all.inputsOf("due").length).toBe(before + 2)
+    await all.outbox.stop()
+  })
+})
+
 describe("polls", () => {
   it("look for due events each pollIntervalMs, and for stuck ones only as often as leases need it", async () => {
     const all = createOutbox()

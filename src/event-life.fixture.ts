@@ -72,8 +72,10 @@ export class EventTable {
         this.index.delete(row.id)
         const { retryCount, wasRecovered, isLastAttempt } = event
         const hold = { id: row.id, token, leaseEndsAt: Date.now() + LEASE_MS, dueAt }
-        const busEvent = { id: row.id, type: "t", payload: row.id, occurredAt: new Date(dueAt) }
-        return { kind: "won", claim: { hold, event: busEvent, retryCount, wasRecovered, isLastAttempt } }
+        const occurredAt = new Date(dueAt)
+        const busEvent = { id: row.id, type: "t", payload: row.id, occurredAt }
+        const claim = { hold, event: busEvent, occurredAt, retryCount, wasRecovered, isLastAttempt }
+        return { kind: "won", claim }
       }),
       renew: vi.fn<EventLife["renew"]>(async (hold, leaseEndsAt) => {
         await this.takes("renew")

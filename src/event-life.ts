@@ -7,6 +7,8 @@ import type { Hold } from "./transitions.ts"
 export interface Claim {
   readonly hold: Hold
   readonly event: BusEvent
+  /** When the event occurred, whatever its handler makes of the event. */
+  readonly occurredAt: Date
   /** Attempts before this one. */
   readonly retryCount: number
   /** The last attempt ended with its worker, or outlived its time. */

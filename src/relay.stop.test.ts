@@ -259,6 +259,7 @@ describe("leases", () => {
       claim: {
         hold: { id, token: "t", leaseEndsAt: START, dueAt: START },
         event: { id, type: "t", payload: 1, occurredAt: new Date(START) },
+        occurredAt: new Date(START),
         retryCount: 0,
         wasRecovered: false,
         isLastAttempt: false,

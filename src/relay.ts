@@ -132,9 +132,11 @@ export class Relay {
 
   /**
    * An event at its last attempt must not wait in the queue: if the process dies, it would become a dead letter without
-   * having been tried. It is given back, and claimed again when a handler is free.
+   * having been tried. It is given back, and claimed again when a handler is free. Behind handlers that may never end, no event
+   * must wait: other workers can have them.
    */
   private releaseEndangered(): void {
+    if (this.isStuck()) this.releaseFrom(0)
     const first = this.queue.firstAtLastAttempt()
     if (first === -1 || first + this.running.size < this.options.concurrency) return
     this.releaseFrom(first)
@@ -183,8 +185,15 @@ export class Relay {
     void this.read()
   }
 
+  /** All handlers have outlived their time. */
+  private isStuck(): boolean {
+    const isFull = this.running.size >= this.options.concurrency
+    return isFull && [...this.running].every((held) => this.leases.isOverdue(held))
+  }
+
   private mayClaim(): boolean {
     if (!this.poll || this.mustEnd(this.poll) || this.releasing > 0 || this.queue.isUndecided()) return false
+    if (this.isStuck()) return false
     return this.solo === undefined || this.leases.isOverdue(this.solo)
   }
 
@@ -258,9 +267,11 @@ export class Relay {
     }
     this.running.delete(held)
     this.settling++
+    // The condition of a failure names the lease, so it must not move meanwhile; a success is valid with any.
+    if (failure) this.leases.remove(held)
     const settled = failure ? this.life.fail(claim, failure.error) : this.life.complete(claim)
     this.advance()
-    await settled
+    await settled.catch((error) => this.poll?.fail(error))
     if (this.solo === held) {
       this.solo = undefined
       // The next one may be such an event too; claimed ahead of it, the others would have to be given back.
@@ -272,7 +283,8 @@ export class Relay {
   private async release(taken: TakenRow, claim: Claim, held: HeldEvent): Promise<void> {
     this.settling++
     this.releasing++
-    await this.life.release(claim)
+    this.leases.remove(held)
+    await this.life.release(claim).catch((error) => this.poll?.fail(error))
     this.releasing--
     this.due.released(taken)
     this.settled(held)

@@ -6,11 +6,12 @@
  * @param thrown - what was thrown or rejected with
  */
 export function formatErrorMessage(thrown: unknown): string {
-  if (thrown instanceof Error) return thrown.message
+  const text: unknown = thrown instanceof Error ? thrown.message : thrown
   try {
-    return String(thrown)
+    // Also of a message: nothing keeps one from being something else than a string.
+    return String(text)
   } catch {
     // An object without toString, such as Object.create(null): no reason to fail while reporting a failure.
-    return Object.prototype.toString.call(thrown)
+    return Object.prototype.toString.call(text)
   }
 }
