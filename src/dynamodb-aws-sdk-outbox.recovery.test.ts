@@ -41,6 +41,19 @@ describe("recovery", () => {
     expect(all.steps()).not.toContain("get")
   })
 
+  it("writes to the item that is stuck, with a token of its own each time", async () => {
+    const rows = [stuck(), { ...stuck(), id: "e2" }]
+    const all = createOutbox({ stuck: (_, call) => ({ Items: call === 0 ? rows : [] }) })
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    const inputs = all.inputsOf("recover")
+    expect(inputs.map(({ Key }) => Key)).toEqual([{ id: "e1" }, { id: "e2" }])
+    const tokens = inputs.map((input) => input.ExpressionAttributeValues[":set_claimToken"])
+    expect(tokens).toEqual([expect.any(String), expect.any(String)])
+    expect(new Set(tokens).size).toBe(2)
+  })
+
   it("makes a dead letter of the last attempt", async () => {
     const all = createOutbox(recovering(stuck({ retryCount: 4 })))
     all.start()

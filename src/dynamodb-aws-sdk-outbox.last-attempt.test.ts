@@ -1,0 +1,37 @@
+/** An event at its last attempt is not kept waiting: if the process died, it would be a dead letter untried. */
+import { afterEach, beforeEach, expect, it, vi } from "vitest"
+import { createOutbox, holding, item, NOW } from "./outbox.fixture.ts"
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: NOW })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+/** The ids that are given back while the third handler runs, by the retry count of the events. */
+async function givenBack(retryCount: number): Promise<string[]> {
+  const ids = ["e1", "e2", "e3", "e4"]
+  const all = createOutbox(holding(...ids.map((id) => item(id, id === "e4" ? { retryCount } : {}))), {
+    maxRetries: 5,
+  })
+  let open = () => {}
+  all.onEvent(({ id }) => (id === "e3" ? new Promise((resolve) => (open = resolve)) : Promise.resolve()))
+  all.start()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(all.handled).toEqual(["e1", "e2", "e3"])
+  expect(all.inputsOf("claim").map(({ Key }) => Key.id)).toEqual(ids)
+  const released = all.inputsOf("release").map(({ Key }) => Key.id)
+  open()
+  await vi.advanceTimersByTimeAsync(0)
+  await all.outbox.stop()
+  return released
+}
+
+it.each([
+  { retryCount: 3, released: [] },
+  { retryCount: 4, released: ["e4"] },
+  { retryCount: 6, released: ["e4"] },
+])("after $retryCount attempts of 5, given back: $released", async ({ retryCount, released }) => {
+  expect(await givenBack(retryCount)).toEqual(released)
+})
