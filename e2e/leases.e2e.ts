@@ -19,33 +19,6 @@ const statusIs = (table: TestTable, id: string, status: string) => async () => {
 const timeouts = (...workers: Worker[]) =>
   workers.flatMap(({ errors }) => errors).filter(({ message }) => message.includes("Processing timeout"))
 
-test("an event that waits behind a long handler keeps its claim, however long that takes", {
-  timeout: TEST_MS,
-}, async () => {
-  const table = await createTable()
-  const gate = closedGate()
-  const owner = startWorker(table, { processingTimeoutMs: LEASE_MS, handler: () => gate.passed })
-  await outboxOn(table).publish(someEvents(2))
-  await until("the first one runs", () => owner.delivered.length === 1)
-  const claimed = await until("the second one waits, claimed", statusIs(table, "event-1", "active"))
-
-  const rival = startWorker(table, { processingTimeoutMs: LEASE_MS })
-  const renewed = await until(
-    "its lease has been renewed beyond its first end, and beyond the next",
-    async () => {
-      const item = await table.read("event-1")
-      return item?.gsiSortKey > claimed.gsiSortKey + LEASE_MS && item
-    },
-  )
-  expect(renewed).toMatchObject({ status: "active", retryCount: 0, claimToken: claimed.claimToken })
-  // The first one has outlived its own time meanwhile.
-  await until("the rival has the first one", statusIs(table, "event-0", "completed"))
-  gate.open()
-  await until("the owner delivers the second one", statusIs(table, "event-1", "completed"))
-  expect(rival.deliveredIds).toEqual(["event-0"])
-  expect(owner.deliveredIds).toEqual(["event-0", "event-1"])
-})
-
 test("a handler has its whole processingTimeoutMs, however long its event has waited", {
   timeout: TEST_MS,
 }, async () => {
