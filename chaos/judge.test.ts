@@ -1,5 +1,5 @@
 /** The judge must see what is wrong: each of these records breaks a promise, or does not. */
-import { expect, test } from "vitest"
+import { describe, expect, test } from "vitest"
 import type { Entry } from "./journal.ts"
 import { type Evidence, judge, type WorkerRecord } from "./judge.ts"
 
@@ -34,6 +34,7 @@ function evidence(
     journals: new Map(Object.entries(journals)),
     workers: Object.keys(journals).map((name) => ({ name, version: "new", frozen: [], ...workers[name] })),
     processingTimeoutMs: LEASE_MS,
+    maxRetries: 3,
     items: [{ id: "e", status: "completed" }],
     deadLetterIds: new Set(),
     ...rest,
@@ -55,7 +56,7 @@ test("one delivery, completed, breaks nothing", () => {
 test.each<[string, Partial<Evidence>, string]>([
   ["waiting", { items: [{ id: "e", status: "created" }] }, "event e is created"],
   ["gone", { items: [] }, "event e is gone"],
-  ["dead without need", { items: [{ id: "e", status: "failed" }] }, "event e is failed"],
+  ["dead before its last attempt", { items: [{ id: "e", status: "failed" }] }, "event e is failed"],
 ])("an event that is %s at the end is lost", (_what, rest, message) => {
   const { workers: _, ...given } = rest
   expect(judge(evidence({ a: ran("e", 0, 5) }, given))).toMatchObject({ lost: ["e"], broken: [message] })
@@ -67,16 +68,40 @@ test("a completed event is lost if no handler has succeeded with it", () => {
   expect(broken).toEqual(["event e is completed, but no handler has succeeded"])
 })
 
-test("poison may die, if it is visible as a dead letter", () => {
-  const poison = {
-    published: new Map([["e", { ...plain, isPoison: true }]]),
-    items: [{ id: "e", status: "failed" }],
-  }
-  expect(judge(evidence({ a: [] }, { ...poison, deadLetterIds: new Set(["e"]) }))).toMatchObject({
-    deadLetters: ["e"],
-    broken: [],
+describe("an event whose attempts are used up", () => {
+  const ranTwice = { a: [...ran("e", 0, 5, false), ...ran("e", 10, 15, false)] }
+  const dead = { items: [{ id: "e", status: "failed", retryCount: 3 }], deadLetterIds: new Set(["e"]) }
+
+  test("may be dead, if it is visible as a dead letter", () => {
+    expect(judge(evidence(ranTwice, dead))).toMatchObject({ deadLetters: ["e"], broken: [], lost: [] })
+    expect(judge(evidence(ranTwice, { ...dead, deadLetterIds: new Set() })).lost).toEqual(["e"])
   })
-  expect(judge(evidence({ a: [] }, poison)).lost).toEqual(["e"])
+
+  test("must have run as often, but for once when it was claimed ahead", () => {
+    const { broken, brokenIds } = judge(evidence({ a: ran("e", 0, 5, false) }, dead))
+    expect(broken).toEqual(["event e has 3 attempts, but its handler ran 1 times without success"])
+    expect([...brokenIds]).toEqual(["e"])
+  })
+
+  test.each<[string, Entry[], Partial<WorkerRecord>]>([
+    ["a claim whose answer did not come", [{ what: "trouble", id: "e", error: "ECONNRESET", at: 21 }], {}],
+    ["a claim whose worker died at once", [wrote("e", "active", 20)], { diedAt: 90 }],
+  ])("%s counts without a run", (_what, entries, worker) => {
+    const journals = { a: ran("e", 0, 5, false), b: entries }
+    expect(judge(evidence(journals, { ...dead, workers: { b: worker } })).broken).toEqual([])
+  })
+
+  test("a claim whose worker died later should have been given back", () => {
+    const journals = { a: ran("e", 0, 5, false), b: [wrote("e", "active", 20)] }
+    expect(judge(evidence(journals, { ...dead, workers: { b: { diedAt: 200 } } })).broken).toHaveLength(1)
+  })
+})
+
+test("a completed event's last run is no failed attempt", () => {
+  const items = (retryCount: number) => ({ items: [{ id: "e", status: "completed", retryCount }] })
+  const runs = { a: [...ran("e", 0, 5, false), ...ran("e", 10, 15)] }
+  expect(judge(evidence(runs, items(2))).broken).toEqual([])
+  expect(judge(evidence(runs, items(3))).broken).toHaveLength(1)
 })
 
 test("what nobody published, or was refused, must not be there, nor be handled", () => {

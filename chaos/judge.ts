@@ -24,6 +24,7 @@ export interface Evidence {
   journals: Journals
   workers: readonly WorkerRecord[]
   processingTimeoutMs: number
+  maxRetries: number
   /** When the copy of the table was taken that was put back later. */
   restoredFrom?: number | undefined
   /** What is in the tables at the end. */
@@ -45,11 +46,16 @@ export interface Verdict {
   deadLetters: string[]
   /** Everything that breaks a promise, in words. */
   broken: string[]
+  /** The events that this is about, as far as it is about one. */
+  brokenIds: Set<string>
   lost: string[]
 }
 
 /** The handler's time includes the write that completes its event; that much of it a handler may use. */
 const OUTLIVED = 0.75
+
+/** It takes as much of a lease at most to find out that a claimed event must not wait, and to give it back. */
+const JUST_CLAIMED = 0.1
 
 interface Run {
   id: string
@@ -68,9 +74,11 @@ export function judge(evidence: Evidence): Verdict {
     recoveries: 0,
     deadLetters: [],
     broken: [],
+    brokenIds: new Set(),
     lost: [],
   }
   judgeItems(evidence, runs, verdict)
+  judgeAttempts(evidence, runs, verdict)
   judgeRecoveries(evidence, verdict)
   for (const [id, ofEvent] of runs) judgeRepetitions(id, ofEvent, evidence, verdict)
   return verdict
@@ -95,17 +103,21 @@ function runsById({ journals, workers }: Evidence): Map<string, Run[]> {
 }
 
 function judgeItems(evidence: Evidence, runs: Map<string, Run[]>, verdict: Verdict): void {
-  const { published, refused, orders, orderIds, items, deadLetterIds } = evidence
+  const { published, refused, orders, orderIds, items, deadLetterIds, maxRetries } = evidence
   const statuses = new Map(items.map((item) => [item.id, item.status]))
-  for (const [id, { isPoison }] of published) {
+  const exhausted = new Set(
+    items.flatMap(({ id, retryCount }) => (Number(retryCount) >= maxRetries ? id : [])),
+  )
+  for (const id of published.keys()) {
     const status = statuses.get(id)
     const succeeded = runs.get(id)?.some(({ isOk }) => isOk)
     if (status === "completed" && succeeded) continue
-    if (status === "failed" && isPoison && deadLetterIds.has(id)) {
+    if (status === "failed" && exhausted.has(id) && deadLetterIds.has(id)) {
       verdict.deadLetters.push(id)
       continue
     }
     verdict.lost.push(id)
+    verdict.brokenIds.add(id)
     const what = status === "completed" ? "completed, but no handler has succeeded" : (status ?? "gone")
     verdict.broken.push(`event ${id} is ${what}`)
   }
@@ -123,13 +135,44 @@ function judgeItems(evidence: Evidence, runs: Map<string, Run[]>, verdict: Verdi
     if (!published.has(id)) verdict.broken.push(`handler ran for ${id}, which nobody published`)
 }
 
+/**
+ * An attempt is a run of the handler that has not completed the event. That the worker died which had claimed it ahead counts as
+ * one too, but once: then it is claimed only when it can run.
+ */
+function judgeAttempts(evidence: Evidence, runs: Map<string, Run[]>, verdict: Verdict): void {
+  // The original claims ahead whatever was recovered before.
+  if (evidence.workers.some(({ version }) => version === "original")) return
+  for (const { id, status, retryCount } of evidence.items) {
+    const ran = (runs.get(id)?.length ?? 0) - (status === "completed" ? 1 : 0)
+    const charged = Number(retryCount ?? 0)
+    if (charged <= ran + 1 || charged <= ran + 1 + claimsCutShort(id, evidence)) continue
+    verdict.brokenIds.add(id)
+    verdict.broken.push(
+      `event ${id} has ${charged} attempts, but its handler ran ${ran} times without success`,
+    )
+  }
+}
+
+/** Claims that nobody could make use of: the answer did not come, or the worker died at once. */
+function claimsCutShort(id: string, { workers, journals, processingTimeoutMs }: Evidence): number {
+  return workers.reduce((count, { name, diedAt = Number.POSITIVE_INFINITY }) => {
+    const entries = journals.get(name) ?? []
+    const claimed = entries.findLast((entry) => isOf(entry, id, "active"))
+    const diedAtOnce = claimed !== undefined && diedAt - claimed.at < processingTimeoutMs * JUST_CLAIMED
+    return count + (diedAtOnce || hadNoAnswer(entries, id) ? 1 : 0)
+  }, 0)
+}
+
 function judgeRecoveries({ journals, isGentle, processingTimeoutMs }: Evidence, verdict: Verdict): void {
   const entries = [...journals.values()].flat()
   const recovered = entries.flatMap((entry) => (entry.what === "written" && entry.isRecovery ? entry.id : []))
   verdict.recoveries = recovered.length
   const hasStalled = entries.some((entry) => entry.what === "stalled" && entry.ms > processingTimeoutMs / 8)
   if (!isGentle || hasStalled) return
-  for (const id of recovered) verdict.broken.push(`event ${id} was left claimed, although nobody died`)
+  for (const id of recovered) {
+    verdict.brokenIds.add(id)
+    verdict.broken.push(`event ${id} was left claimed, although nobody died`)
+  }
 }
 
 /** Every run after the first needs a reason in the run before it. */
@@ -148,6 +191,7 @@ function judgeRepetitions(id: string, runs: readonly Run[], evidence: Evidence, 
     const cause = causeOf(suspect, next, evidence)
     if (cause) verdict.duplicates[cause]++
     else {
+      verdict.brokenIds.add(id)
       verdict.broken.push(
         `event ${id} was delivered by ${suspect.worker.name} ${describe(suspect)} and again by ${next.worker.name} ` +
           `${Math.round(next.startedAt - suspect.startedAt)} ms after that had started, without an allowed cause`,

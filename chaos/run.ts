@@ -57,6 +57,10 @@ async function playAll(
       const failure = [
         `BROKEN: ${scenario.name} (${engine}, seed ${seed})`,
         ...broken,
+        ...outcome.stories.flatMap(({ id, lines }) => [
+          `What became of ${id}:`,
+          ...lines.map((text) => `  ${text}`),
+        ]),
         `Repeat: ${repeat}`,
       ].join("\n  ")
       // At once, since the run may go on for hours; and at the end, where it is looked for.

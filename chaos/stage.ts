@@ -18,10 +18,13 @@ import { type Entry, readJournals, trueNow } from "./journal.ts"
 import { judge, type Verdict } from "./judge.ts"
 import { Publisher } from "./publisher.ts"
 import type { Scenario } from "./scenario.ts"
+import { storyOf } from "./story.ts"
 
 const LOOK_EVERY_MS = 250
 const SETTLE_WITHIN_MS = 90_000
 const RESTORED_AT_ONCE = 25
+/** How many of the events that something is wrong with are told about. */
+const STORIES = 3
 
 export interface Setting {
   endpoint: string
@@ -34,6 +37,8 @@ export interface Setting {
 
 export interface Outcome extends Verdict {
   scenario: string
+  /** What became of events that something is wrong with. */
+  stories: Array<{ id: string; lines: string[] }>
   events: number
   workers: number
   kills: number
@@ -191,6 +196,7 @@ export class Stage {
       journals,
       workers: fleet.all,
       processingTimeoutMs: scenario.processingTimeoutMs,
+      maxRetries: scenario.maxRetries,
       restoredFrom: this.restoredFrom,
       isGentle: scenario.isGentle ?? false,
       items: await this.scan(this.tableName),
@@ -202,6 +208,9 @@ export class Stage {
     return {
       ...verdict,
       broken: [...fleet.faults, ...verdict.broken],
+      stories: [...verdict.brokenIds]
+        .slice(0, STORIES)
+        .map((id) => ({ id, lines: storyOf(id, journals, fleet.all) })),
       scenario: scenario.name,
       events: publisher.published.size,
       workers: fleet.all.length,

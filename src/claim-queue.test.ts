@@ -3,7 +3,7 @@ import { expect, it } from "vitest"
 import { ClaimQueue, type Queued } from "./claim-queue.ts"
 import type { Claim } from "./event-life.ts"
 
-const taken = (id: string): Queued => ({ row: { id }, stretch: 0 })
+const taken = (id: string): Queued => ({ row: { id }, stretch: 0, pace: "ahead" })
 const won = (id: string, claim: Partial<Claim> = {}): Queued => ({
   ...taken(id),
   outcome: { kind: "won", claim: { wasRecovered: false, isLastAttempt: false, ...claim } as Claim },
@@ -28,17 +28,18 @@ it("cuts what is claimed, and keeps what is being claimed as unwanted", () => {
   expect(pending.isUnwanted).toBe(true)
 })
 
-it("is undecided while it has an event that runs alone, or one that is not wanted any more", () => {
+it("is undecided while it has an event that is not wanted any more", () => {
   expect(queueOf().isUndecided()).toBe(false)
   expect(queueOf(won("a"), taken("b"), lost("c")).isUndecided()).toBe(false)
-  expect(queueOf(won("a"), won("b", { wasRecovered: true })).isUndecided()).toBe(true)
   const queue = queueOf(won("a"), taken("b"))
   queue.cut(1)
   expect(queue.isUndecided()).toBe(true)
 })
 
-it("finds the first event at its last attempt", () => {
-  expect(queueOf(won("a"), taken("b"), lost("c")).firstAtLastAttempt()).toBe(-1)
+it("finds the first claimed event of a kind, or its own end", () => {
+  const isLast = ({ isLastAttempt }: Claim) => isLastAttempt
+  expect(queueOf().firstWhere(isLast)).toBe(0)
+  expect(queueOf(won("a"), taken("b"), lost("c")).firstWhere(isLast)).toBe(3)
   const last = () => won("last", { isLastAttempt: true })
-  expect(queueOf(taken("a"), won("b"), last(), last()).firstAtLastAttempt()).toBe(2)
+  expect(queueOf(taken("a"), won("b"), last(), last()).firstWhere(isLast)).toBe(2)
 })

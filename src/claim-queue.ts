@@ -5,8 +5,12 @@ import type { TakenRow } from "./due-rows.ts"
 import type { Claim, ClaimOutcome } from "./event-life.ts"
 import type { HeldEvent } from "./lease-keeper.ts"
 
+export type Pace = "ahead" | "just in time" | "one by one"
+
 /** What became of a row that was taken: its claim is under way while there is no outcome. */
 export interface Queued extends TakenRow {
+  /** How far ahead was being claimed when it was taken. */
+  readonly pace: Pace
   outcome?: ClaimOutcome
   /** Present when the claim was won. */
   held?: HeldEvent
@@ -44,14 +48,18 @@ export class ClaimQueue {
     return behind.filter(({ outcome }) => outcome !== undefined)
   }
 
-  /** The position of the first event at its last attempt, or -1. */
-  firstAtLastAttempt(): number {
-    return this.entries.findIndex((entry) => claimOf(entry)?.isLastAttempt)
+  /** The position of the first claimed event of such a kind; behind the last one when there is none. */
+  firstWhere(isOfKind: (claim: Claim) => boolean): number {
+    const position = this.entries.findIndex((entry) => {
+      const claim = claimOf(entry)
+      return claim !== undefined && isOfKind(claim)
+    })
+    return position === -1 ? this.entries.length : position
   }
 
   /** What to claim next is known only when an entry of the queue has left it. */
   isUndecided(): boolean {
-    return this.entries.some((entry) => entry.isUnwanted || claimOf(entry)?.wasRecovered)
+    return this.entries.some((entry) => entry.isUnwanted)
   }
 }
 

@@ -57,6 +57,50 @@ describe.each([1, 3, 50])("with concurrency %i, a recovered event", (concurrency
   })
 })
 
+describe.each([1, 2, 5])("with concurrency %i, while other handlers run", (concurrency) => {
+  it("is given back, and claimed again once nothing runs: if the worker dies meanwhile, it must not count", async () => {
+    const { table, life, started, onEvent, poll } = createRelay({ concurrency })
+    for (const [i, id] of ["slow", "suspect", "next suspect", "after"].entries()) {
+      table.put({ id, dueAt: Date.now() - 10_000 + i, wasRecovered: id.endsWith("suspect") })
+    }
+    table.latencyMs.claim = 2
+    onEvent(({ id }) => (id === "slow" ? delay(500) : Promise.resolve()))
+    const done = poll()
+    await pass(20)
+    for (let i = 0; i < 40; i++) {
+      await pass(10)
+      expect(table.in("active")).toEqual(["slow"])
+    }
+    // Once was enough to see what it is.
+    expect(life.claim.mock.calls.filter(([{ id }]) => id === "suspect")).toHaveLength(1)
+    await pass(1000)
+    await done
+    expect(started).toEqual(["slow", "suspect", "next suspect", "after"])
+    expect(life.fail).not.toHaveBeenCalled()
+  })
+})
+
+it("is not claimed again for what was being claimed when it was given back", async () => {
+  const { table, life, onEvent, poll } = createRelay({ concurrency: 4 })
+  table.putAll(["slow", "before", "suspect", "behind"])
+  table.put({ id: "suspect", dueAt: Date.now() - 9998, wasRecovered: true })
+  // The claims around it are answered late.
+  const { claim } = life
+  const win = claim.getMockImplementation() as typeof claim
+  claim.mockImplementation(async (row) => {
+    const outcome = await win(row)
+    await delay({ before: 30, behind: 60 }[row.id] ?? 1)
+    return outcome
+  })
+  onEvent(() => delay(500))
+  const done = poll()
+  await pass(400)
+  expect(claim.mock.calls.filter(([{ id }]) => id === "suspect")).toHaveLength(1)
+  await pass(5000)
+  await done
+  expect(table.in("completed")).toHaveLength(4)
+})
+
 it("waits for the handlers that run, and for what they settle", async () => {
   const { table, started, onEvent, poll } = createRelay({ concurrency: 5 })
   table.put({ id: "slow", dueAt: Date.now() - 100 })

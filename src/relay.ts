@@ -11,12 +11,13 @@
  * ```
  */
 import type { BusEvent } from "outbox-event-bus"
-import { ClaimQueue, claimOf, type Queued } from "./claim-queue.ts"
+import { ClaimQueue, claimOf, type Pace, type Queued } from "./claim-queue.ts"
 import { ClaimWindow } from "./claim-window.ts"
 import { DueRows, type TakenRow } from "./due-rows.ts"
 import type { Claim, EventLife } from "./event-life.ts"
 import { type HeldEvent, LeaseKeeper } from "./lease-keeper.ts"
 import { Poll, type PollOutcome } from "./poll.ts"
+import { Running } from "./running.ts"
 
 export interface RelayOptions {
   concurrency: number
@@ -36,21 +37,22 @@ export class Relay {
   private readonly due: DueRows
   private readonly leases: LeaseKeeper
   private readonly queue = new ClaimQueue()
-  private readonly running = new Set<HeldEvent>()
+  private readonly running: Running
   private settling = 0
   private readonly maxSettling: number
   /** Releases under way: until they are written, the index does not show what comes next in order. */
   private releasing = 0
-  /** An event that was recovered before, from its start until it is settled: nothing may be claimed beside it. */
-  private solo: HeldEvent | undefined
-  /** Nothing is claimed before a handler can start: the last event was at its last attempt. */
-  private isJustInTime = false
+  /**
+   * How far ahead of the handlers to claim. After an event at its last attempt, nothing is claimed before a handler can
+   * start; after one that was recovered before, nothing beside anything else.
+   */
+  private pace: Pace = "ahead"
   private readonly window: ClaimWindow
   private lastStretch = 0
 
   constructor(
     private readonly life: EventLife,
-    private readonly options: RelayOptions,
+    options: RelayOptions,
   ) {
     this.maxSettling = Math.max(MAX_SETTLING.least, Math.min(options.concurrency, MAX_SETTLING.most))
     this.window = new ClaimWindow(options.batchSize, options.concurrency)
@@ -60,6 +62,7 @@ export class Relay {
       options.processingTimeoutMs,
       () => this.advance(),
     )
+    this.running = new Running(options.concurrency, (event) => this.leases.isOverdue(event))
   }
 
   /**
@@ -105,7 +108,7 @@ export class Relay {
       if (!claim || !held || held.isLost || this.isStopping || head.isUnwanted) {
         this.queue.shift()
         this.giveBack(head)
-      } else if (this.running.size >= this.options.concurrency) {
+      } else if (this.running.free === 0) {
         return
       } else if (claim.wasRecovered && !this.isAlone()) {
         return
@@ -121,25 +124,24 @@ export class Relay {
 
   /**
    * Whether the head of the queue, an event that was recovered before, may run: if it takes the process down, no
-   * other event must be counted with it. Otherwise gives back what was claimed behind it. Handlers that have
-   * outlived their time are not waited for.
+   * other event must be counted with it. Otherwise gives back what was claimed behind it.
    */
   private isAlone(): boolean {
     this.releaseFrom(1)
-    const othersRun = [...this.running].some((held) => !this.leases.isOverdue(held))
-    return this.queue.length === 1 && !othersRun && this.settling === 0
+    return this.queue.length === 1 && !this.running.isBusy && this.settling === 0
   }
 
   /**
-   * An event at its last attempt must not wait in the queue: if the process dies, it would become a dead letter without
-   * having been tried. It is given back, and claimed again when a handler is free. Behind handlers that may never end, no event
-   * must wait: other workers can have them.
+   * What must not wait claimed, since it would count as an attempt if the process died meanwhile: an event that was recovered
+   * before, while handlers run that may be the cause; one at its last attempt, which would be a dead letter without
+   * having been tried. They are given back, and claimed again when they can run. Behind handlers that may never
+   * end, no event must wait: other workers can have them.
    */
   private releaseEndangered(): void {
-    if (this.isStuck()) this.releaseFrom(0)
-    const first = this.queue.firstAtLastAttempt()
-    if (first === -1 || first + this.running.size < this.options.concurrency) return
-    this.releaseFrom(first)
+    if (this.running.isStuck) this.releaseFrom(0)
+    if (this.running.isBusy) this.releaseFrom(this.queue.firstWhere(({ wasRecovered }) => wasRecovered))
+    const last = this.queue.firstWhere(({ isLastAttempt }) => isLastAttempt)
+    if (last >= this.running.free) this.releaseFrom(last)
   }
 
   /** Gives back the event at `position` in the queue and, to keep the order, all behind it. */
@@ -161,7 +163,7 @@ export class Relay {
       this.settling < this.maxSettling &&
       this.due.available > 0
     ) {
-      const entry: Queued = this.due.take() as TakenRow
+      const entry: Queued = { ...(this.due.take() as TakenRow), pace: this.pace }
       // Whether other workers are on a stretch of rows is found out with one claim.
       if (this.due.isShared && entry.stretch !== this.lastStretch) this.window.narrow()
       this.lastStretch = entry.stretch
@@ -171,7 +173,9 @@ export class Relay {
   }
 
   private room(): number {
-    return this.isJustInTime ? this.options.concurrency - this.running.size : this.window.size
+    if (this.pace === "ahead") return this.window.size
+    if (this.pace === "just in time") return this.running.free
+    return this.running.isBusy || this.settling > 0 ? 0 : 1
   }
 
   private readAhead(): void {
@@ -180,21 +184,13 @@ export class Relay {
     // The start of the index would show once more what is available already.
     if (this.due.startsOver && this.due.available > 0) return
     // A look for news is worth a request only when there is room for them.
-    if (this.due.startsOver && (this.queue.length > 0 || this.running.size >= this.options.concurrency))
-      return
+    if (this.due.startsOver && (this.queue.length > 0 || this.running.free === 0)) return
     void this.read()
   }
 
-  /** All handlers have outlived their time. */
-  private isStuck(): boolean {
-    const isFull = this.running.size >= this.options.concurrency
-    return isFull && [...this.running].every((held) => this.leases.isOverdue(held))
-  }
-
   private mayClaim(): boolean {
-    if (!this.poll || this.mustEnd(this.poll) || this.releasing > 0 || this.queue.isUndecided()) return false
-    if (this.isStuck()) return false
-    return this.solo === undefined || this.leases.isOverdue(this.solo)
+    if (!this.poll || this.mustEnd(this.poll) || this.releasing > 0) return false
+    return !this.queue.isUndecided() && !this.running.isStuck
   }
 
   private mustEnd(poll: Poll): boolean {
@@ -204,7 +200,7 @@ export class Relay {
   private endPoll(): void {
     const { poll } = this
     if (!poll || this.queue.length > 0 || this.settling > 0 || this.due.isReading) return
-    if (this.running.size >= this.options.concurrency) return
+    if (this.running.free === 0) return
     if (!this.due.isExhausted && !this.mustEnd(poll)) return
     const isDone = this.due.isExhausted || this.isStopping
     this.due.end()
@@ -240,14 +236,16 @@ export class Relay {
     this.advance()
   }
 
-  private onWon(entry: Queued, { hold, isLastAttempt }: Claim): void {
-    this.isJustInTime = isLastAttempt
+  private onWon(entry: Queued, { hold, isLastAttempt, wasRecovered }: Claim): void {
+    if (wasRecovered) this.pace = "one by one"
+    // One that was taken before the pace changed says nothing about what comes next.
+    else if (entry.pace === this.pace) this.pace = isLastAttempt ? "just in time" : "ahead"
     entry.wonAt = Date.now()
     entry.held = { hold }
     this.leases.add(entry.held)
     this.due.won()
     // A handler could have started already: claim further ahead.
-    if (this.running.size < this.options.concurrency) this.window.handlerWaited()
+    if (this.running.free > 0) this.window.handlerWaited()
   }
 
   private onLost(entry: Queued): void {
@@ -256,8 +254,6 @@ export class Relay {
   }
 
   private async run(claim: Claim, held: HeldEvent): Promise<void> {
-    held.startedAt = Date.now()
-    if (claim.wasRecovered) this.solo = held
     this.running.add(held)
     let failure: { error: unknown } | undefined
     try {
@@ -272,11 +268,6 @@ export class Relay {
     const settled = failure ? this.life.fail(claim, failure.error) : this.life.complete(claim)
     this.advance()
     await settled.catch((error) => this.poll?.fail(error))
-    if (this.solo === held) {
-      this.solo = undefined
-      // The next one may be such an event too; claimed ahead of it, the others would have to be given back.
-      this.window.narrow()
-    }
     this.settled(held)
   }
 
