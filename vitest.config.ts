@@ -30,6 +30,12 @@ export default defineConfig({
     },
   },
   test: {
+    coverage: {
+      include: ["src/**/*.ts"],
+      exclude: ["**/*.test.ts", "**/*.fixture.ts"],
+      reporter: ["text-summary", "json"],
+      thresholds: { lines: 95, branches: 95 },
+    },
     projects: [
       {
         extends: true,

@@ -1,15 +1,10 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { DueRows, type TakenRow } from "./due-rows.ts"
+import { useFakeClock } from "./fake-clock.fixture.ts"
 import { IndexRows, rowsDue } from "./index-rows.fixture.ts"
 import type { Row } from "./status-index.ts"
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: 1_700_000_000_000 })
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-})
+useFakeClock()
 
 /** More steps than any of these polls needs: one that takes more would go on for ever. */
 const MAX_STEPS = 5000

@@ -1,18 +1,12 @@
 /** Claim, complete and fail, as far as they are more than a write. */
 import { NumberValue } from "@aws-sdk/lib-dynamodb"
 import { HandlerError, MaxRetriesExceededError, OperationalError, ValidationError } from "outbox-event-bus"
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import { createOutbox, event, holding, item, NOW, named, refused } from "./outbox.fixture.ts"
+import { describe, expect, it, vi } from "vitest"
+import { NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { createOutbox, event, holding, item, named, refused } from "./outbox.fixture.ts"
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: NOW })
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-})
+useFakeClock()
 
-const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms)
 const boom = new Error("boom")
 
 describe("an event", () => {

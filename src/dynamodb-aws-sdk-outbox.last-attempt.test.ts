@@ -1,13 +1,9 @@
 /** An event at its last attempt is not kept waiting: if the process died, it would be a dead letter untried. */
-import { afterEach, beforeEach, expect, it, vi } from "vitest"
-import { createOutbox, holding, item, NOW } from "./outbox.fixture.ts"
+import { expect, it } from "vitest"
+import { pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { createOutbox, holding, item } from "./outbox.fixture.ts"
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: NOW })
-})
-afterEach(() => {
-  vi.useRealTimers()
-})
+useFakeClock()
 
 /** The ids that are given back while the third handler runs, by the retry count of the events. */
 async function givenBack(retryCount: number): Promise<string[]> {
@@ -18,12 +14,12 @@ async function givenBack(retryCount: number): Promise<string[]> {
   let open = () => {}
   all.onEvent(({ id }) => (id === "e3" ? new Promise((resolve) => (open = resolve)) : Promise.resolve()))
   all.start()
-  await vi.advanceTimersByTimeAsync(0)
+  await pass()
   expect(all.handled).toEqual(["e1", "e2", "e3"])
   expect(all.inputsOf("claim").map(({ Key }) => Key.id)).toEqual(ids)
   const released = all.inputsOf("release").map(({ Key }) => Key.id)
   open()
-  await vi.advanceTimersByTimeAsync(0)
+  await pass()
   await all.outbox.stop()
   return released
 }

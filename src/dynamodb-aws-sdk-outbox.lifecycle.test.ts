@@ -1,17 +1,10 @@
 /** Start and stop. */
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
-import { createOutbox, holding, item, NOW } from "./outbox.fixture.ts"
+import { delay, pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { createOutbox, holding, item } from "./outbox.fixture.ts"
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: NOW })
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-})
-
-const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms)
+useFakeClock()
 
 /** Whether a promise has resolved by now. */
 function watch(promise: Promise<unknown>) {
@@ -20,6 +13,19 @@ function watch(promise: Promise<unknown>) {
     state.isDone = true
   })
   return state
+}
+
+/** Starts it with another handler, that takes some time; the ids that this one gets. */
+function startAnew({ outbox }: ReturnType<typeof createOutbox>): string[] {
+  const later: string[] = []
+  outbox.start(
+    async ({ id }) => {
+      later.push(id)
+      await delay(100)
+    },
+    () => {},
+  )
+  return later
 }
 
 describe("stop", () => {
@@ -120,19 +126,12 @@ describe("start", () => {
   it("right after a stop that was not awaited: stop still resolves, and the old handler gets no further event", async () => {
     let next = 0
     const all = createOutbox({ due: () => ({ Items: [item(`e${next++}`), item(`e${next++}`)] }) })
-    all.onEvent(() => new Promise((resolve) => setTimeout(resolve, 100)))
+    all.onEvent(() => delay(100))
     all.start()
     await pass(50)
     expect(all.handled).toEqual(["e0"])
     const stopped = watch(all.outbox.stop())
-    const later: string[] = []
-    all.outbox.start(
-      async ({ id }) => {
-        later.push(id)
-        await new Promise((resolve) => setTimeout(resolve, 100))
-      },
-      () => {},
-    )
+    const later = startAnew(all)
     await pass(2000)
     expect(all.handled).toEqual(["e0"])
     expect(stopped.isDone).toBe(true)
@@ -156,14 +155,7 @@ describe("a start after a stop that was not awaited", () => {
     await pass(50)
     expect(all.handled).toHaveLength(3)
     const stopped = watch(all.outbox.stop())
-    const later: string[] = []
-    all.outbox.start(
-      async ({ id }) => {
-        later.push(id)
-        await new Promise((resolve) => setTimeout(resolve, 100))
-      },
-      () => {},
-    )
+    const later = startAnew(all)
     await pass(500)
     expect(later).toEqual([])
     running.resolve()

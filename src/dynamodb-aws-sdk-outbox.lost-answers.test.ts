@@ -1,17 +1,11 @@
 /** Requests that were carried out, or not: their answer did not come. */
 import { OperationalError } from "outbox-event-bus"
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import { createOutbox, holding, item, NOW, refused } from "./outbox.fixture.ts"
+import { describe, expect, it } from "vitest"
+import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { createOutbox, holding, item, refused } from "./outbox.fixture.ts"
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: NOW })
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-})
+useFakeClock()
 
-const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms)
 const boom = new Error("boom")
 
 describe("a lost answer", () => {
@@ -95,7 +89,7 @@ describe("a lost answer", () => {
       const all = createOutbox({ ...answers, renew: (_, call) => renew(call) })
       all.onEvent(async ({ id }) => {
         if (id === "e2") throw boom
-        await new Promise((resolve) => setTimeout(resolve, firstTakesMs))
+        await delay(firstTakesMs)
       })
       return all
     }

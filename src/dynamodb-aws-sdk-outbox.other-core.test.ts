@@ -1,7 +1,8 @@
 /** The adapter on another implementation of the core, whose PollingService does what the contract says and no more. */
 import type { PollingServiceConfig } from "outbox-event-bus"
-import { afterEach, beforeEach, expect, it, vi } from "vitest"
-import { createOutbox, event, item, NOW } from "./outbox.fixture.ts"
+import { beforeEach, expect, it, vi } from "vitest"
+import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { createOutbox, event, item } from "./outbox.fixture.ts"
 
 vi.mock("outbox-event-bus", async (importOriginal) => {
   class PollingService {
@@ -37,14 +38,10 @@ vi.mock("outbox-event-bus", async (importOriginal) => {
   return { ...(await importOriginal<typeof import("outbox-event-bus")>()), PollingService }
 })
 
+useFakeClock()
 beforeEach(() => {
-  vi.useFakeTimers({ now: NOW })
   // No jitter.
   vi.spyOn(Math, "random").mockReturnValue(0.5)
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
 })
 
 it("delivers, retries and stops; without a wake, the next poll finds what is published", async () => {
@@ -54,13 +51,13 @@ it("delivers, retries and stops; without a wake, the next poll finds what is pub
     throw new Error("boom")
   })
   all.start()
-  await vi.advanceTimersByTimeAsync(100)
+  await pass(100)
   await all.outbox.publish([event("e1")])
   published.push(item("e1"))
   all.outbox.wake()
-  await vi.advanceTimersByTimeAsync(500)
+  await pass(500)
   expect(all.handled).toEqual([])
-  await vi.advanceTimersByTimeAsync(500)
+  await pass(500)
   expect(all.handled).toEqual(["e1"])
   expect(all.inputsOf("fail")[0]?.ExpressionAttributeValues[":set_gsiSortKey"]).toBe(NOW + 2000)
   await all.outbox.stop()
@@ -72,9 +69,9 @@ it("goes on with the next poll where one had more to do than it had time for", a
     { due: () => ({ Items: next < 20 ? [item(`e${next++}`)] : [] }) },
     { processingTimeoutMs: 500, pollIntervalMs: 10 },
   )
-  all.onEvent(() => new Promise((resolve) => setTimeout(resolve, 100)))
+  all.onEvent(() => delay(100))
   all.start()
-  await vi.advanceTimersByTimeAsync(10_000)
+  await pass(10_000)
   await all.outbox.stop()
   expect(all.handled).toHaveLength(20)
 })

@@ -1,18 +1,11 @@
 /** Events whose lease is over. */
 import { NumberValue } from "@aws-sdk/lib-dynamodb"
 import { HandlerError, MaintenanceError, MaxRetriesExceededError, ValidationError } from "outbox-event-bus"
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import { createOutbox, event, holding, item, NOW, refused } from "./outbox.fixture.ts"
+import { describe, expect, it } from "vitest"
+import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { createOutbox, event, holding, item, refused } from "./outbox.fixture.ts"
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: NOW })
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-})
-
-const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms)
+useFakeClock()
 
 describe("recovery", () => {
   const stuck = (more: Parameters<typeof item>[1] = {}) =>
@@ -150,7 +143,7 @@ describe("recovery", () => {
     all.onEvent(async ({ id }) => {
       if (id !== "suspect") return
       beside.push(open())
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      await delay(50)
       beside.push(open())
     })
     all.start()

@@ -9,16 +9,12 @@ import {
 import { mockClient } from "aws-sdk-client-mock"
 import "aws-sdk-client-mock-vitest/extend"
 import { HandlerError, type OutboxError } from "outbox-event-bus"
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { beforeEach, describe, expect, it, vi } from "vitest"
+import { pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { DynamoDBAwsSdkOutbox } from "./index.ts"
-import { createOutbox, event, item, NOW } from "./outbox.fixture.ts"
+import { createOutbox, event, item } from "./outbox.fixture.ts"
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: NOW })
-})
-afterEach(() => {
-  vi.useRealTimers()
-})
+useFakeClock()
 
 const table = { tableName: "outbox" }
 
@@ -84,7 +80,7 @@ describe("a bare { send } as the client", () => {
       async () => {},
       (error) => errors.push(error),
     )
-    await vi.advanceTimersByTimeAsync(5000)
+    await pass(5000)
     await outbox.publish([event("e1")])
     expect(await outbox.getFailedEvents()).toEqual([])
     await outbox.retryEvents(["e1"])
@@ -122,7 +118,7 @@ describe("a bare { send } as the client", () => {
     )
     const handler = vi.fn(async () => {})
     outbox.start(handler, () => {})
-    await vi.advanceTimersByTimeAsync(5000)
+    await pass(5000)
     await outbox.stop()
     expect(handler).toHaveBeenCalledOnce()
   })
@@ -202,7 +198,7 @@ it("the same outbox serves both: what is sent are commands of lib-dynamodb alone
     async () => {},
     () => {},
   )
-  await vi.advanceTimersByTimeAsync(3000)
+  await pass(3000)
   await outbox.stop()
   const kinds = new Set(send.mock.calls.map(([command]) => (command as object).constructor))
   expect(kinds).toEqual(new Set([QueryCommand, UpdateCommand]))

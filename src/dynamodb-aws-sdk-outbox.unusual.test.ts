@@ -1,16 +1,10 @@
 /** The unusual: odd errors, a handler that changes its event, a start in a transaction, an item that can't be updated. */
-import { afterEach, beforeEach, expect, it, vi } from "vitest"
-import { createOutbox, event, holding, item, NOW, named } from "./outbox.fixture.ts"
+import { expect, it } from "vitest"
+import { NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { createOutbox, event, holding, item, named } from "./outbox.fixture.ts"
 import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "./transaction-storage.ts"
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: NOW })
-})
-afterEach(() => {
-  vi.useRealTimers()
-})
-
-const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms)
+useFakeClock()
 
 it.each([
   ["a message that is an object", { code: 7 }, "[object Object]"],

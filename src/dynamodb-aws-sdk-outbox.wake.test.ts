@@ -1,18 +1,11 @@
 /** When the outbox looks for events. */
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { describe, expect, it } from "vitest"
 import type { TransactWriteItem } from "./collector.ts"
-import { createOutbox, event, item, NOW, refused } from "./outbox.fixture.ts"
+import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { createOutbox, event, item, refused } from "./outbox.fixture.ts"
 import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "./transaction-storage.ts"
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: NOW })
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-})
-
-const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms)
+useFakeClock()
 
 describe("a wake", () => {
   /** When the due events were asked for, in milliseconds after the start. */
@@ -136,7 +129,7 @@ describe("polls", () => {
       { due: () => ({ Items: [item(`e${next++}`)] }) },
       { processingTimeoutMs: 1000, pollIntervalMs: 60_000 },
     )
-    all.onEvent(() => new Promise((resolve) => setTimeout(resolve, 50)))
+    all.onEvent(() => delay(50))
     all.start()
     await pass(5000)
     expect(all.inputsOf("stuck").length).toBeGreaterThanOrEqual(8)

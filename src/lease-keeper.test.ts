@@ -1,20 +1,15 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
+import { NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { type HeldEvent, LeaseKeeper } from "./lease-keeper.ts"
 import type { Hold } from "./transitions.ts"
 
 const LEASE_MS = 1000
-const START = 1_700_000_000_000
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: START })
-})
-afterEach(() => {
-  vi.useRealTimers()
-})
+useFakeClock()
 
 const claimed = (leaseEndsAt = Date.now() + LEASE_MS): HeldEvent => ({
-  hold: { id: "e1", token: "t1", leaseEndsAt, dueAt: START },
+  hold: { id: "e1", token: "t1", leaseEndsAt, dueAt: NOW },
 })
 
 const create = () => {
@@ -32,11 +27,11 @@ describe("while an event waits its turn", () => {
     const { keeper, renew } = create()
     const event = claimed()
     keeper.add(event)
-    await vi.advanceTimersByTimeAsync(500)
+    await pass(500)
     expect(renew).not.toHaveBeenCalled()
-    await vi.advanceTimersByTimeAsync(250)
-    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, START + 1750)
-    await vi.advanceTimersByTimeAsync(10_000)
+    await pass(250)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 1750)
+    await pass(10_000)
     expect(event.hold.leaseEndsAt - Date.now()).toBeGreaterThanOrEqual(LEASE_MS / 4)
   })
 
@@ -44,9 +39,9 @@ describe("while an event waits its turn", () => {
     const { keeper, renew } = create()
     const event = claimed()
     keeper.add(event)
-    await vi.advanceTimersByTimeAsync(400)
+    await pass(400)
     keeper.remove(event)
-    await vi.advanceTimersByTimeAsync(5000)
+    await pass(5000)
     expect(renew).not.toHaveBeenCalled()
   })
 })
@@ -56,10 +51,10 @@ describe("while its handler runs", () => {
     const { keeper, renew } = create()
     const event = claimed()
     keeper.add(event)
-    await vi.advanceTimersByTimeAsync(300)
+    await pass(300)
     event.startedAt = Date.now()
-    await vi.advanceTimersByTimeAsync(10_000)
-    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, START + 300 + LEASE_MS)
+    await pass(10_000)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 300 + LEASE_MS)
     expect(event.isLost).toBe(false)
   })
 
@@ -68,30 +63,30 @@ describe("while its handler runs", () => {
     renew.mockRejectedValue(new Error("throttled"))
     const event = claimed()
     keeper.add(event)
-    event.startedAt = START + 100
-    await vi.advanceTimersByTimeAsync(LEASE_MS)
+    event.startedAt = NOW + 100
+    await pass(LEASE_MS)
     const { length } = renew.mock.calls
     expect(length).toBeGreaterThan(0)
-    vi.setSystemTime(START + 100 + LEASE_MS)
-    await vi.advanceTimersByTimeAsync(10_000)
+    vi.setSystemTime(NOW + 100 + LEASE_MS)
+    await pass(10_000)
     expect(renew).toHaveBeenCalledTimes(length)
   })
 
   it("no renewal is needed where it started with its claim", async () => {
     const { keeper, renew } = create()
-    const event = { ...claimed(), startedAt: START }
+    const event = { ...claimed(), startedAt: NOW }
     keeper.add(event)
-    await vi.advanceTimersByTimeAsync(10_000)
+    await pass(10_000)
     expect(renew).not.toHaveBeenCalled()
   })
 
   it("it is overdue from the end of its own time on", () => {
     const { keeper } = create()
     expect(keeper.isOverdue(claimed())).toBe(false)
-    const event = { ...claimed(), startedAt: START }
-    vi.setSystemTime(START + LEASE_MS - 1)
+    const event = { ...claimed(), startedAt: NOW }
+    vi.setSystemTime(NOW + LEASE_MS - 1)
     expect(keeper.isOverdue(event)).toBe(false)
-    vi.setSystemTime(START + LEASE_MS)
+    vi.setSystemTime(NOW + LEASE_MS)
     expect(keeper.isOverdue(event)).toBe(true)
   })
 })
@@ -99,17 +94,17 @@ describe("while its handler runs", () => {
 describe("before a handler starts", () => {
   it("the lease is long enough while a quarter is left", () => {
     const { keeper, renew } = create()
-    expect(keeper.isSafeToStart(claimed(START + 250))).toBe(true)
+    expect(keeper.isSafeToStart(claimed(NOW + 250))).toBe(true)
     expect(renew).not.toHaveBeenCalled()
   })
 
   it("a shorter one is renewed first, and the change is told", async () => {
     const { keeper, renew, onChange } = create()
-    const event = claimed(START + 249)
+    const event = claimed(NOW + 249)
     expect(keeper.isSafeToStart(event)).toBe(false)
     expect(keeper.isSafeToStart(event)).toBe(false)
-    await vi.advanceTimersByTimeAsync(0)
-    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, START + LEASE_MS)
+    await pass()
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + LEASE_MS)
     expect(onChange).toHaveBeenCalledOnce()
     expect(keeper.isSafeToStart(event)).toBe(true)
   })
@@ -119,12 +114,12 @@ describe("before a handler starts", () => {
     renew.mockResolvedValue(false)
     const event = claimed()
     keeper.add(event)
-    vi.setSystemTime(START + 60_000)
+    vi.setSystemTime(NOW + 60_000)
     expect(keeper.isSafeToStart(event)).toBe(false)
-    await vi.advanceTimersByTimeAsync(0)
+    await pass()
     expect(event.isLost).toBe(true)
     expect(onChange).toHaveBeenCalled()
-    await vi.advanceTimersByTimeAsync(10_000)
+    await pass(10_000)
     expect(renew).toHaveBeenCalledOnce()
   })
 })
@@ -135,12 +130,12 @@ describe("a renewal that fails", () => {
     renew.mockRejectedValueOnce(new Error("throttled"))
     const event = claimed()
     keeper.add(event)
-    await vi.advanceTimersByTimeAsync(750)
+    await pass(750)
     expect(renew).toHaveBeenCalledOnce()
     expect(event.isLost).toBeUndefined()
-    await vi.advanceTimersByTimeAsync(250)
+    await pass(250)
     expect(renew).toHaveBeenCalledTimes(2)
-    expect(event.hold.leaseEndsAt).toBe(START + 2000)
+    expect(event.hold.leaseEndsAt).toBe(NOW + 2000)
   })
 
   it("is not sent again while its answer is awaited", async () => {
@@ -148,7 +143,7 @@ describe("a renewal that fails", () => {
     const answer = deferred<boolean>()
     renew.mockReturnValue(answer.promise)
     keeper.add(claimed())
-    await vi.advanceTimersByTimeAsync(900)
+    await pass(900)
     expect(renew).toHaveBeenCalledOnce()
     answer.resolve(true)
   })
@@ -157,8 +152,8 @@ describe("a renewal that fails", () => {
 describe("sweeps", () => {
   it("tell of each one, since time alone may change what can be done", async () => {
     const { keeper, onChange } = create()
-    keeper.add(claimed(START + 60_000))
-    await vi.advanceTimersByTimeAsync(1000)
+    keeper.add(claimed(NOW + 60_000))
+    await pass(1000)
     expect(onChange).toHaveBeenCalledTimes(4)
   })
 

@@ -13,6 +13,7 @@ import { vi } from "vitest"
 import type { DynamoDBAwsSdkOutboxConfig } from "./config.ts"
 import { DynamoDBAwsSdkOutbox } from "./dynamodb-aws-sdk-outbox.ts"
 import type { Item } from "./event-item.ts"
+import { NOW } from "./fake-clock.fixture.ts"
 import { CONDITIONS } from "./transitions.ts"
 
 export type Step =
@@ -41,8 +42,6 @@ interface Sent {
   step: Step
   input: SentInput
 }
-
-export const NOW = 1_700_000_000_000
 
 /** What kind of request a command is. */
 function stepOf(command: unknown): Step {

@@ -1,38 +1,34 @@
 import { TimeoutError } from "outbox-event-bus"
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { describe, expect, it, vi } from "vitest"
+import { pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { Patience } from "./patience.ts"
 
 const never = () => new Promise<never>(() => {})
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: 1_700_000_000_000 })
-})
-afterEach(() => {
-  vi.useRealTimers()
-})
+useFakeClock()
 
 describe("an answer under way", () => {
   it("is given up five seconds after a hurry begins, also when it was asked for before", async () => {
     const patience = new Patience(30_000)
     const outcome = vi.fn()
     void patience.inTime(never()).catch(outcome)
-    await vi.advanceTimersByTimeAsync(2000)
+    await pass(2000)
     patience.hurry()
-    await vi.advanceTimersByTimeAsync(4999)
+    await pass(4999)
     expect(outcome).not.toHaveBeenCalled()
-    await vi.advanceTimersByTimeAsync(1)
+    await pass(1)
     expect(outcome).toHaveBeenCalledExactlyOnceWith(expect.any(TimeoutError))
   })
 
   it("gets five seconds when it is asked for in a hurry, however old that is", async () => {
     const patience = new Patience(30_000)
     patience.hurry()
-    await vi.advanceTimersByTimeAsync(60_000)
+    await pass(60_000)
     const outcome = vi.fn()
     void patience.inTime(never()).catch(outcome)
-    await vi.advanceTimersByTimeAsync(4999)
+    await pass(4999)
     expect(outcome).not.toHaveBeenCalled()
-    await vi.advanceTimersByTimeAsync(1)
+    await pass(1)
     expect(outcome).toHaveBeenCalledOnce()
   })
 
@@ -42,9 +38,9 @@ describe("an answer under way", () => {
       const patience = new Patience(leaseMs)
       const outcome = vi.fn()
       void patience.inTime(never()).catch(outcome)
-      await vi.advanceTimersByTimeAsync(9999)
+      await pass(9999)
       expect(outcome).not.toHaveBeenCalled()
-      await vi.advanceTimersByTimeAsync(1)
+      await pass(1)
       expect(outcome).toHaveBeenCalledExactlyOnceWith(expect.any(TimeoutError))
     },
   )
@@ -58,9 +54,9 @@ describe("an answer under way", () => {
     expect(patience.isHurried).toBe(false)
     const outcome = vi.fn()
     void patience.inTime(never()).catch(outcome)
-    await vi.advanceTimersByTimeAsync(9999)
+    await pass(9999)
     expect(outcome).not.toHaveBeenCalled()
-    await vi.advanceTimersByTimeAsync(1)
+    await pass(1)
     expect(outcome).toHaveBeenCalledOnce()
     expect(await patience.inTime(Promise.resolve("answer"))).toBe("answer")
     expect(vi.getTimerCount()).toBe(0)

@@ -1,15 +1,11 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { allPromisesRun, deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
+import { useFakeClock } from "./fake-clock.fixture.ts"
 import { IndexRows, rowsDue } from "./index-rows.fixture.ts"
 import { Recovery } from "./recovery.ts"
 import type { Row } from "./status-index.ts"
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: 1_700_000_000_000 })
-})
-afterEach(() => {
-  vi.useRealTimers()
-})
+useFakeClock()
 
 const create = (count = 0) => {
   const stuckEvents = vi.fn(new IndexRows(rowsDue(count)).read)

@@ -1,24 +1,7 @@
 /** A relay on a table in memory, under a fake clock, with a handler that is watched. */
 import type { BusEvent } from "outbox-event-bus"
-import { afterEach, beforeEach, vi } from "vitest"
 import { EventTable, LEASE_MS } from "./event-life.fixture.ts"
 import { Relay } from "./relay.ts"
-
-export const START = 1_700_000_000_000
-
-/** To be called at the top of a test file. */
-export function useFakeClock(): void {
-  beforeEach(() => {
-    vi.useFakeTimers({ now: START })
-  })
-  afterEach(() => {
-    vi.useRealTimers()
-    vi.restoreAllMocks()
-  })
-}
-
-/** Lets everything happen that needs no more than `ms`. */
-export const pass = (ms = 0): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
 
 export const names = (count: number): string[] =>
   Array.from({ length: count }, (_, i) => `e${String(i).padStart(4, "0")}`)
@@ -56,6 +39,3 @@ export function createRelay({ concurrency = 1, batchSize = 50, table = new Event
     handler,
   }
 }
-
-/** Resolves after a time of the fake clock. */
-export const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

@@ -2,7 +2,8 @@
 import { describe, expect, it } from "vitest"
 import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { LEASE_MS } from "./event-life.fixture.ts"
-import { createRelay, delay, names, pass, useFakeClock } from "./relay.fixture.ts"
+import { delay, pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { createRelay, names } from "./relay.fixture.ts"
 
 useFakeClock()
 

@@ -2,7 +2,8 @@
 import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { LEASE_MS } from "./event-life.fixture.ts"
-import { createRelay, delay, names, pass, START, useFakeClock } from "./relay.fixture.ts"
+import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { createRelay, names } from "./relay.fixture.ts"
 
 useFakeClock()
 
@@ -238,7 +239,7 @@ describe("leases", () => {
     const { table, life, relay, handler, started, onEvent } = createRelay()
     table.putAll(names(20))
     onEvent(({ id }) => (id === "e0010" ? delay(10) : Promise.resolve()))
-    const done = relay.handleDue(handler, START + 1_000_000)
+    const done = relay.handleDue(handler, NOW + 1_000_000)
     await pass(5)
     const [lost = "", ...kept] = table.in("active").filter((id) => id !== "e0010")
     vi.setSystemTime(Date.now() + 60_000)
@@ -257,16 +258,16 @@ describe("leases", () => {
     life.claim.mockImplementationOnce(async ({ id }) => ({
       kind: "won",
       claim: {
-        hold: { id, token: "t", leaseEndsAt: START, dueAt: START },
-        event: { id, type: "t", payload: 1, occurredAt: new Date(START) },
-        occurredAt: new Date(START),
+        hold: { id, token: "t", leaseEndsAt: NOW, dueAt: NOW },
+        event: { id, type: "t", payload: 1, occurredAt: new Date(NOW) },
+        occurredAt: new Date(NOW),
         retryCount: 0,
         wasRecovered: false,
         isLastAttempt: false,
       },
     }))
     life.renew.mockImplementation(async (hold, leaseEndsAt) => {
-      if (Date.now() < START + 100) throw new Error("throttled")
+      if (Date.now() < NOW + 100) throw new Error("throttled")
       hold.leaseEndsAt = leaseEndsAt
       return true
     })

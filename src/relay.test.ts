@@ -1,7 +1,8 @@
 /** Order, concurrency, and what is bounded. */
 import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
-import { createRelay, delay, names, pass, START, useFakeClock } from "./relay.fixture.ts"
+import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { createRelay, names } from "./relay.fixture.ts"
 
 useFakeClock()
 
@@ -62,7 +63,7 @@ describe("order", () => {
     const thrown = new Error("not even a promise")
     await relay.handleDue(() => {
       throw thrown
-    }, START + 1000)
+    }, NOW + 1000)
     expect(life.fail).toHaveBeenCalledExactlyOnceWith(expect.anything(), thrown)
   })
 })
@@ -199,7 +200,7 @@ describe("a poll", () => {
     const { table, life, started, onEvent, poll } = createRelay()
     table.putAll(names(100))
     onEvent(() => delay(100))
-    const done = poll(START + 1000)
+    const done = poll(NOW + 1000)
     await pass(1050)
     const claims = life.claim.mock.calls.length
     await pass(5000)

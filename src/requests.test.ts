@@ -1,7 +1,8 @@
 import { GetCommand, QueryCommand, TransactWriteCommand, UpdateCommand } from "@aws-sdk/lib-dynamodb"
 import { TimeoutError } from "outbox-event-bus"
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import type { TransactWriteItem } from "./collector.ts"
+import { pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { Patience } from "./patience.ts"
 import { isNamed, Requests } from "./requests.ts"
 
@@ -18,12 +19,7 @@ const create = (leaseMs = LEASE_MS) => {
   return { send, patience, requests: new Requests(() => ({ send }), patience) }
 }
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: 1_700_000_000_000 })
-})
-afterEach(() => {
-  vi.useRealTimers()
-})
+useFakeClock()
 
 describe("a write", () => {
   it("gives the item where it was asked for", async () => {
@@ -82,9 +78,9 @@ describe("an answer that does not come", () => {
     for (const request of [requests.write(input), requests.query(input), requests.get("outbox", "e1")]) {
       request.catch((error) => results.push(error))
     }
-    await vi.advanceTimersByTimeAsync(waitMs - 1)
+    await pass(waitMs - 1)
     expect(results).toEqual([])
-    await vi.advanceTimersByTimeAsync(1)
+    await pass(1)
     expect(results).toEqual([0, 1, 2].map(() => new TimeoutError("an answer of DynamoDB", waitMs)))
   })
 
@@ -102,11 +98,11 @@ describe("a persistent write", () => {
     send.mockResolvedValueOnce({})
     const onError = vi.fn()
     const written = requests.writePersistently(input, onError)
-    await vi.advanceTimersByTimeAsync(49)
+    await pass(49)
     expect(send).toHaveBeenCalledTimes(1)
-    await vi.advanceTimersByTimeAsync(1)
+    await pass(1)
     expect(send).toHaveBeenCalledTimes(2)
-    await vi.advanceTimersByTimeAsync(100)
+    await pass(100)
     expect(await written).toEqual({ item: undefined })
     expect(onError).toHaveBeenCalledExactlyOnceWith(throttled())
   })
@@ -115,7 +111,7 @@ describe("a persistent write", () => {
     const { send, requests } = create()
     send.mockRejectedValueOnce(throttled()).mockRejectedValueOnce(refused())
     const written = requests.writePersistently(input, () => {})
-    await vi.advanceTimersByTimeAsync(50)
+    await pass(50)
     expect(await written).toBe("refused")
   })
 
@@ -124,9 +120,9 @@ describe("a persistent write", () => {
     send.mockRejectedValue(throttled())
     const written = vi.fn()
     void requests.writePersistently(input, () => {}).then(written)
-    await vi.advanceTimersByTimeAsync(LEASE_MS - 2000)
+    await pass(LEASE_MS - 2000)
     expect(written).not.toHaveBeenCalled()
-    await vi.advanceTimersByTimeAsync(4000)
+    await pass(4000)
     expect(written).toHaveBeenCalledExactlyOnceWith(undefined)
     // 50, 100, 200, 400, 800, 1600 ms and then one each two seconds.
     expect(send.mock.calls.length).toBeGreaterThan(15)
@@ -147,24 +143,24 @@ describe("a persistent write", () => {
     send.mockRejectedValue(throttled())
     const written = vi.fn()
     void requests.writePersistently(input, () => {}).then(written)
-    await vi.advanceTimersByTimeAsync(1000)
+    await pass(1000)
     patience.hurry()
-    await vi.advanceTimersByTimeAsync(7000)
+    await pass(7000)
     expect(written).toHaveBeenCalledExactlyOnceWith(undefined)
 
     patience.takeTime()
     void requests.writePersistently(input, () => {}).then(written)
-    await vi.advanceTimersByTimeAsync(LEASE_MS - 2000)
+    await pass(LEASE_MS - 2000)
     expect(written).toHaveBeenCalledOnce()
   })
 
   it("gets five seconds of its own when it begins late in a hurry: a handler may end long after stop was called", async () => {
     const { send, patience, requests } = create()
     patience.hurry()
-    await vi.advanceTimersByTimeAsync(60_000)
+    await pass(60_000)
     send.mockRejectedValueOnce(throttled()).mockRejectedValueOnce(throttled()).mockResolvedValueOnce({})
     const written = requests.writePersistently(input, () => {})
-    await vi.advanceTimersByTimeAsync(5000)
+    await pass(5000)
     expect(await written).toEqual({ item: undefined })
   })
 })
