@@ -81,6 +81,15 @@ test("a request that fails before sending is not carried out; one whose answer i
   expect(faults.counts).toMatchObject({ notSent: 1, answersLost: 1 })
 })
 
+test("lost answers leave the client's connections to others, however many are lost", async () => {
+  const { client, faults } = faultyClient({ seed: 1, loseAnswer: 1 })
+  // More than there are sockets.
+  for (let i = 0; i < 60; i++) await expect(put(client, `unheard-${i}`)).rejects.toThrow()
+  faults.off()
+  await put(client, "heard")
+  expect(await exists(client, "heard")).toBe(true)
+})
+
 test("conflicts come as DynamoDB reports them, for writes alone", async () => {
   const { client, faults } = faultyClient({ seed: 1, conflict: 1 })
   await expect(put(client, "conflict")).rejects.toMatchObject({ name: "TransactionConflictException" })

@@ -9,6 +9,7 @@ import { LaggingIndex } from "./lagging-index.ts"
 import { type Chance, seededChance } from "./seeded-chance.ts"
 import {
   conflicting,
+  discard,
   readWireRequest,
   success,
   THROTTLES,
@@ -173,6 +174,7 @@ class ClientFaults {
     if (!fate.isDelayedBefore) await delay(fate.delayMs)
     if (fate.loseAnswer) {
       this.counts.answersLost++
+      discard(answer)
       throw connectionLost("before the answer came")
     }
     return answer

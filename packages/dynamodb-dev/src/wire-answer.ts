@@ -61,6 +61,11 @@ export function conflicting({ operation, body }: WireRequest): WireAnswer | unde
   }
 }
 
+/** Ends the connection of an answer that nobody is going to read: it would keep its place in the client's pool for ever. */
+export function discard(answer: unknown): void {
+  ;(answer as { response: { body?: { destroy?(): void } } }).response.body?.destroy?.()
+}
+
 function refusal(name: string, message: string, rest: object = {}): WireAnswer {
   const content = { __type: `com.amazonaws.dynamodb.v20120810#${name}`, message, Message: message, ...rest }
   return wireAnswer(400, JSON.stringify(content))
