@@ -9,8 +9,8 @@ import { Relay } from "./relay.ts"
 const MIN_POLL_MS = 250
 /** By then, the index usually shows what has just been published. */
 const INDEX_LAG_MS = 100
-/** When to look again after leaving events to others, at random so that these workers do not meet again. */
-const CROWDED_MS = { least: 100, most: 300 }
+/** When to look again for events that may be left, at random so that workers who left them to each other do not meet again. */
+const LOOK_AGAIN_MS = { least: 100, most: 300 }
 
 export class Delivery {
   private readonly relay: Relay
@@ -57,9 +57,9 @@ export class Delivery {
     // A poll that has much to do makes room for recovery in between.
     const until = Date.now() + Math.max(MIN_POLL_MS, this.config.processingTimeoutMs / 2)
     const outcome = await this.relay.handleDue(handler, until)
-    const { least, most } = CROWDED_MS
+    const { least, most } = LOOK_AGAIN_MS
     if (outcome === "unfinished") this.wakePoller()
-    else if (outcome === "crowded") this.lookAgainIn(least + Math.random() * (most - least))
+    else if (outcome === "unsure") this.lookAgainIn(least + Math.random() * (most - least))
   }
 
   private lookAgainIn(delayMs: number): void {

@@ -193,7 +193,18 @@ describe("among other workers", () => {
     const due = new DueRows(new IndexRows(rowsDue(200)).read, 10)
     expect(await poll(due, claim)).toEqual([])
     expect(claim).toHaveBeenCalledTimes(2)
-    expect(due.hasGivenUp).toBe(true)
+    expect(due.mayHaveLeft).toBe(true)
+  })
+
+  it("may have left what was released, until the next poll begins", async () => {
+    const due = new DueRows(new IndexRows(rowsDue(1)).read, 10)
+    due.begin()
+    await due.readMore()
+    expect(due.mayHaveLeft).toBe(false)
+    due.released(due.take() as TakenRow)
+    expect(due.mayHaveLeft).toBe(true)
+    due.begin()
+    expect(due.mayHaveLeft).toBe(false)
   })
 
   it("stays after lost claims that are not in a row", async () => {

@@ -27,8 +27,8 @@ export class DueRows {
   isShared = false
   /** There is nothing more to read in this poll. */
   isExhausted = true
-  /** The poll was ended for the other workers' sake, although events may be left. */
-  hasGivenUp = false
+  /** Due events may be left when there is nothing more to read: they were left to other workers, or have just been released. */
+  mayHaveLeft = false
   isReading = false
 
   private rows: Row[] = []
@@ -54,7 +54,7 @@ export class DueRows {
   begin(): void {
     this.isShared = false
     this.isExhausted = false
-    this.hasGivenUp = false
+    this.mayHaveLeft = false
     this.losses = 0
     this.newest = undefined
     this.goTo({})
@@ -93,7 +93,7 @@ export class DueRows {
     this.isShared = true
     this.losses++
     if (this.losses >= GIVE_UP_AFTER_LOSSES) {
-      this.hasGivenUp = true
+      this.mayHaveLeft = true
       this.end()
     } else if (this.hasAll) {
       this.leaveStretch()
@@ -106,6 +106,7 @@ export class DueRows {
   /** An event was released: it, and those before which it comes, are to be read anew. */
   released({ row }: TakenRow): void {
     this.recent.forget(row.id)
+    this.mayHaveLeft = true
     this.isExhausted = false
     this.goTo({})
   }

@@ -10,6 +10,7 @@ useFakeClock()
 
 const claimed = (leaseEndsAt = Date.now() + LEASE_MS): HeldEvent => ({
   hold: { id: "e1", token: "t1", leaseEndsAt, dueAt: NOW },
+  wasRecovered: false,
 })
 
 const create = () => {

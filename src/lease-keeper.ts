@@ -18,6 +18,8 @@ import type { Hold } from "./transitions.ts"
 /** A claimed event, from its claim until it is settled. */
 export interface HeldEvent {
   readonly hold: Hold
+  /** Its lease had ended once before: it may have taken its worker down. */
+  readonly wasRecovered: boolean
   /** When its handler started, in epoch milliseconds. */
   startedAt?: number
   /** Another worker has the event by now, or had: this worker must not start the handler. */

@@ -1,10 +1,10 @@
 /** One poll of the relay: how long it may claim, what went wrong in it, and the promise of its end. */
 
 /**
- * How a poll ended: all that was due was handed over; its time was over before that; or other workers were faster so often
- * that the rest was left to them.
+ * How a poll ended: all that was due was handed over; its time was over before that; or events may be left that the
+ * index did not show as free: other workers were about to take them, or they have just been given back.
  */
-export type PollOutcome = "done" | "unfinished" | "crowded"
+export type PollOutcome = "done" | "unfinished" | "unsure"
 
 export class Poll {
   readonly ended: Promise<PollOutcome>

@@ -41,7 +41,7 @@ describe.each([1, 3, 50])("with concurrency %i, a recovered event", (concurrency
     table.latencyMs.claim = 3
     const done = poll()
     await pass(10_000)
-    expect(await done).toBe("done")
+    await done
     expect(beside).toEqual(Object.fromEntries(suspects.map((id) => [id, []])))
     expect([...started].sort()).toEqual(names(30))
     if (concurrency === 1) expect(started).toEqual(names(30))
@@ -153,9 +153,17 @@ it("and ends the poll at its time though its handler goes on", async () => {
   table.put({ id: "other", dueAt: Date.now() - 10 })
   onEvent(({ id }) => (id === "suspect" ? delay(600) : Promise.resolve()))
   const done = poll(Date.now() + 500)
-  await pass(800)
+  await pass(520)
   expect(await done).toBe("unfinished")
-  expect(life.claim.mock.calls.map(([{ id }]) => id)).not.toContain("other")
+  const claimed = () => life.claim.mock.calls.map(([{ id }]) => id)
+  expect(claimed()).not.toContain("other")
+  // Nor does the next poll claim anything beside it.
+  const next = poll()
+  await pass(50)
+  expect(claimed()).not.toContain("other")
+  await pass(500)
+  await next
+  expect(table.in("completed")).toEqual(["suspect", "other"])
 })
 
 it("a handler that fails does not keep the event's turn: the next ones go on", async () => {
@@ -207,4 +215,82 @@ describe("an event at its last attempt", () => {
     expect(started).toEqual(names(30))
     expect(life.release.mock.calls.length).toBeLessThanOrEqual(2)
   })
+})
+
+describe("among ordinary events, every second one of a kind that must not wait", () => {
+  it.each([
+    [1, "wasRecovered"],
+    [5, "wasRecovered"],
+    [50, "wasRecovered"],
+    [1, "isLastAttempt"],
+    [5, "isLastAttempt"],
+    [50, "isLastAttempt"],
+  ] as const)("with concurrency %i, %s: few claims are given back", async (concurrency, kind) => {
+    const { table, life, onEvent, poll } = createRelay({ concurrency })
+    for (const [i, id] of names(300).entries()) {
+      table.put({ id, dueAt: Date.now() - 10_000 + i, [kind]: i % 2 === 1 })
+    }
+    Object.assign(table.latencyMs, { due: 5, claim: 5, release: 5, complete: 5 })
+    onEvent(() => delay(20))
+    const done = poll()
+    await pass(30_000)
+    await done
+    expect(table.in("completed")).toHaveLength(300)
+    expect(life.claim.mock.calls.length).toBeLessThan((kind === "wasRecovered" ? 2 : 3) * 300)
+  })
+})
+
+it.each([2, 50])(
+  "with concurrency %i, a poll goes on until what it gave back is handled, though the index shows it late",
+  async (concurrency) => {
+    const { table, started, onEvent, poll } = createRelay({ concurrency })
+    for (const [i, id] of ["slow", "suspect", "after"].entries()) {
+      table.put({ id, dueAt: Date.now() - 10_000 + i, wasRecovered: id === "suspect" })
+    }
+    Object.assign(table.latencyMs, { due: 5, claim: 5, release: 5, complete: 5 })
+    const put = table.index.put.bind(table.index)
+    table.index.put = (key) => void setTimeout(() => put(key), 20)
+    onEvent(({ id }) => (id === "slow" ? delay(500) : Promise.resolve()))
+    const done = poll()
+    await pass(5000)
+    await done
+    expect(started).toEqual(["slow", "suspect", "after"])
+  },
+)
+
+it("that the index shows too late is left to a look soon after the poll", async () => {
+  const { table, started, onEvent, poll } = createRelay({ concurrency: 2 })
+  table.put({ id: "short", dueAt: Date.now() - 100 })
+  table.put({ id: "suspect", dueAt: Date.now() - 90, wasRecovered: true })
+  const put = table.index.put.bind(table.index)
+  table.index.put = (key) => void setTimeout(() => put(key), 20)
+  onEvent(() => delay(5))
+  const done = poll()
+  await pass(100)
+  expect(await done).toBe("unsure")
+  expect(started).toEqual(["short"])
+  const next = poll()
+  await pass(100)
+  expect(await next).toBe("done")
+  expect(started).toEqual(["short", "suspect"])
+})
+
+it("that another worker has delivered meanwhile holds up a worker with a long handler for no more than a poll", async () => {
+  const { table, started, onEvent, poll } = createRelay({ concurrency: 2 })
+  table.put({ id: "slow", dueAt: Date.now() - 100 })
+  table.put({ id: "suspect", dueAt: Date.now() - 90, wasRecovered: true })
+  onEvent(({ id }) => (id === "slow" ? delay(900) : Promise.resolve()))
+  const first = poll(Date.now() + 300)
+  await pass(50)
+  expect(table.in("active")).toEqual(["slow"])
+  table.index.delete("suspect")
+  table.put({ id: "after", dueAt: Date.now() - 80 })
+  // At the next look at the leases.
+  await pass(LEASE_MS / 2)
+  expect(await first).toBe("unfinished")
+  const second = poll()
+  await pass(10)
+  expect(started).toEqual(["slow", "after"])
+  await pass(2000)
+  await second
 })

@@ -263,7 +263,7 @@ describe("several workers", () => {
       for (const { onEvent } of workers) onEvent(() => delay(20))
       const pollUntilAllIsDone = async ({ poll }: (typeof workers)[number]) => {
         while (first.table.in("completed").length < events) {
-          await delay((await poll()) === "crowded" ? 200 : 1000)
+          await delay((await poll()) === "unsure" ? 200 : 1000)
         }
       }
       const done = Promise.all(workers.map(pollUntilAllIsDone))

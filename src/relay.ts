@@ -80,6 +80,8 @@ export class Relay {
     this.poll = poll
     this.due.begin()
     this.window.begin()
+    // What an event made of it that is long gone, delivered by another worker, must not last.
+    this.pace = "ahead"
     this.advance()
     return poll.ended
   }
@@ -110,7 +112,7 @@ export class Relay {
         this.giveBack(head)
       } else if (this.running.free === 0) {
         return
-      } else if (claim.wasRecovered && !this.isAlone()) {
+      } else if (claim.wasRecovered && !(this.isQuiet && this.queue.length === 1)) {
         return
       } else if (!this.leases.isSafeToStart(held)) {
         return
@@ -122,24 +124,21 @@ export class Relay {
     }
   }
 
-  /**
-   * Whether the head of the queue, an event that was recovered before, may run: if it takes the process down, no
-   * other event must be counted with it. Otherwise gives back what was claimed behind it.
-   */
-  private isAlone(): boolean {
-    this.releaseFrom(1)
-    return this.queue.length === 1 && !this.running.isBusy && this.settling === 0
+  /** Nothing runs or is being settled that an event which was recovered before could take down with it. */
+  private get isQuiet(): boolean {
+    return !this.running.isBusy && this.settling === 0
   }
 
   /**
-   * What must not wait claimed, since it would count as an attempt if the process died meanwhile: an event that was recovered
-   * before, while handlers run that may be the cause; one at its last attempt, which would be a dead letter without
-   * having been tried. They are given back, and claimed again when they can run. Behind handlers that may never
-   * end, no event must wait: other workers can have them.
+   * What must not wait claimed, since it would count as an attempt if the process died meanwhile, is given back and
+   * claimed again when it can run: what is behind an event that was recovered before, and may take the process down; that event
+   * itself while handlers run that may be the cause; one at its last attempt, which would be a dead letter without having
+   * been tried. Behind handlers that may never end, no event must wait: other workers can have them.
    */
   private releaseEndangered(): void {
     if (this.running.isStuck) this.releaseFrom(0)
-    if (this.running.isBusy) this.releaseFrom(this.queue.firstWhere(({ wasRecovered }) => wasRecovered))
+    const recovered = this.queue.firstWhere(({ wasRecovered }) => wasRecovered)
+    this.releaseFrom(this.running.isBusy ? recovered : recovered + 1)
     const last = this.queue.firstWhere(({ isLastAttempt }) => isLastAttempt)
     if (last >= this.running.free) this.releaseFrom(last)
   }
@@ -175,11 +174,13 @@ export class Relay {
   private room(): number {
     if (this.pace === "ahead") return this.window.size
     if (this.pace === "just in time") return this.running.free
-    return this.running.isBusy || this.settling > 0 ? 0 : 1
+    return this.isQuiet ? 1 : 0
   }
 
   private readAhead(): void {
     if (!this.mayClaim() || this.due.isReading || this.due.isExhausted) return
+    // Rows that may not be claimed yet would be old when they may.
+    if (this.room() === 0) return
     if (this.due.available >= (this.due.isShared ? 1 : this.window.size)) return
     // The start of the index would show once more what is available already.
     if (this.due.startsOver && this.due.available > 0) return
@@ -190,7 +191,7 @@ export class Relay {
 
   private mayClaim(): boolean {
     if (!this.poll || this.mustEnd(this.poll) || this.releasing > 0) return false
-    return !this.queue.isUndecided() && !this.running.isStuck
+    return !this.queue.isUndecided() && !this.running.isStuck && !this.running.isReserved
   }
 
   private mustEnd(poll: Poll): boolean {
@@ -202,10 +203,16 @@ export class Relay {
     if (!poll || this.queue.length > 0 || this.settling > 0 || this.due.isReading) return
     if (this.running.free === 0) return
     if (!this.due.isExhausted && !this.mustEnd(poll)) return
-    const isDone = this.due.isExhausted || this.isStopping
+    const outcome = this.outcome()
     this.due.end()
     this.poll = undefined
-    poll.end(this.due.hasGivenUp ? "crowded" : isDone ? "done" : "unfinished")
+    poll.end(outcome)
+  }
+
+  private outcome(): PollOutcome {
+    if (this.isStopping) return "done"
+    if (!this.due.isExhausted) return "unfinished"
+    return this.due.mayHaveLeft ? "unsure" : "done"
   }
 
   private resolveIdle(): void {
@@ -241,11 +248,11 @@ export class Relay {
     // One that was taken before the pace changed says nothing about what comes next.
     else if (entry.pace === this.pace) this.pace = isLastAttempt ? "just in time" : "ahead"
     entry.wonAt = Date.now()
-    entry.held = { hold }
+    entry.held = { hold, wasRecovered }
     this.leases.add(entry.held)
     this.due.won()
     // A handler could have started already: claim further ahead.
-    if (this.running.free > 0) this.window.handlerWaited()
+    if (this.running.free > 0 && entry.pace === "ahead") this.window.handlerWaited()
   }
 
   private onLost(entry: Queued): void {
@@ -274,6 +281,8 @@ export class Relay {
   private async release(taken: TakenRow, claim: Claim, held: HeldEvent): Promise<void> {
     this.settling++
     this.releasing++
+    // More such events may follow; what is claimed ahead of them would have to be given back.
+    this.window.narrow()
     this.leases.remove(held)
     await this.life.release(claim).catch((error) => this.poll?.fail(error))
     this.releasing--

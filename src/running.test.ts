@@ -3,7 +3,10 @@ import { expect, it } from "vitest"
 import type { HeldEvent } from "./lease-keeper.ts"
 import { Running } from "./running.ts"
 
-const held = (id: string): HeldEvent => ({ hold: { id, token: "t", leaseEndsAt: 0, dueAt: 0 } })
+const held = (id: string, wasRecovered = false): HeldEvent => ({
+  hold: { id, token: "t", leaseEndsAt: 0, dueAt: 0 },
+  wasRecovered,
+})
 
 function createRunning(concurrency: number) {
   const overdue = new Set<HeldEvent>()
@@ -31,6 +34,17 @@ it("is busy until the last handler is overdue, and stuck when there is no free p
   expect(running).toMatchObject({ isBusy: true, isStuck: false })
   overdue.add(b)
   expect(running).toMatchObject({ isBusy: false, isStuck: true })
+})
+
+it("is reserved while an event that was recovered before runs within its time", () => {
+  const { running, overdue } = createRunning(3)
+  running.add(held("a"))
+  expect(running.isReserved).toBe(false)
+  const suspect = held("b", true)
+  running.add(suspect)
+  expect(running.isReserved).toBe(true)
+  overdue.add(suspect)
+  expect(running.isReserved).toBe(false)
 })
 
 it("notes when a handler starts", () => {

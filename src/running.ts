@@ -27,6 +27,11 @@ export class Running {
     return [...this.events].some((event) => !this.isOverdue(event))
   }
 
+  /** An event that was recovered before is running within its time: nothing may be beside it. */
+  get isReserved(): boolean {
+    return [...this.events].some((event) => event.wasRecovered && !this.isOverdue(event))
+  }
+
   /** Every place is taken by a handler that has outlived its time. */
   get isStuck(): boolean {
     return this.free === 0 && !this.isBusy
