@@ -42,6 +42,13 @@ describe("listing dead letters", () => {
     expect(send.mock.lastCall?.[0].input).toMatchObject({ Limit: 100, ScanIndexForward: false })
   })
 
+  it("shows what a mocked client answers with, though it has no status", async () => {
+    const { send, requests } = create()
+    const { status, ...bare } = failed("a")
+    send.mockResolvedValueOnce({ Items: [bare] })
+    expect(await listDeadLetters(requests, index)).toEqual([shown("a")])
+  })
+
   it("reads pages until there are a hundred, and no more", async () => {
     const { send, requests } = create()
     const page = (count: number) => ({
@@ -138,6 +145,7 @@ describe("setting dead letters back", () => {
     await expect(retry).rejects.toThrow(
       "retryEvents takes an array of event ids; allowed: non-empty strings.",
     )
+    await expect(retry).rejects.toMatchObject({ context: { eventIds: ids } })
     expect(send).not.toHaveBeenCalled()
   })
 })

@@ -168,6 +168,52 @@ describe("among other workers", () => {
     expect(due.take()?.row.id).toBe("e0050")
   })
 
+  it("draws that place between the same two each time, wherever it has read since", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0.5)
+    const index = new IndexRows(rowsDue(100))
+    const due = new DueRows(index.read, 10)
+    due.begin()
+    // Two pages from the start, and another from where the first loss leads.
+    await due.readMore()
+    await due.readMore()
+    due.lost(due.take() as TakenRow)
+    expect(due.startsOver).toBe(false)
+    await due.readMore()
+    due.take()
+    due.won()
+    due.lost(due.take() as TakenRow)
+    await due.readMore()
+    const places = index.requests.flatMap(({ from }) => from ?? [])
+    expect(places).toEqual([1495, 1495])
+  })
+
+  it("begins at the start again where nothing is due any more, so there is no place to go to", async () => {
+    const index = new IndexRows(rowsDue(10))
+    const due = new DueRows(index.read, 5)
+    due.begin()
+    await due.readMore()
+    for (const { id } of rowsDue(10)) index.delete(id)
+    due.lost(due.take() as TakenRow)
+    await due.readMore()
+    expect(index.requests.at(-1)).toEqual({ limit: 5 })
+    expect(due.isExhausted).toBe(true)
+  })
+
+  it("skips at random up to all of the rest, where it has all", async () => {
+    for (const [random, next] of [
+      [0, "e0002"],
+      [0.5, "e0006"],
+      [0.999, undefined],
+    ] as const) {
+      vi.spyOn(Math, "random").mockReturnValue(random)
+      const due = new DueRows(new IndexRows(rowsDue(10)).read, 50)
+      due.begin()
+      await due.readMore()
+      due.lost(due.take() as TakenRow)
+      expect(due.take()?.row.id).toBe(next)
+    }
+  })
+
   it("asks for the latest due only once in a poll", async () => {
     const index = new IndexRows(rowsDue(100))
     const due = new DueRows(index.read, 10)

@@ -139,7 +139,7 @@ export class DueRows {
     this.stretch++
 
     if (page.next) this.next = { from: place.from, startAfter: page.next }
-    else if (this.foundNews || place.from !== undefined) this.next = {}
+    else if (this.foundNews) this.next = {}
     else this.isExhausted = true
   }
 

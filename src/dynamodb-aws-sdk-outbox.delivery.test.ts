@@ -63,8 +63,12 @@ describe("an event", () => {
 })
 
 describe("a handler that fails", () => {
-  const failing = (more: Parameters<typeof item>[1], thrown: { error: unknown } = { error: boom }) => {
-    const all = createOutbox(holding(item("e1", more)))
+  const failing = (
+    more: Parameters<typeof item>[1],
+    thrown: { error: unknown } = { error: boom },
+    answers: Parameters<typeof createOutbox>[0] = {},
+  ) => {
+    const all = createOutbox({ ...holding(item("e1", more)), ...answers })
     all.onEvent(() => Promise.reject(thrown.error))
     return all
   }
@@ -105,6 +109,14 @@ describe("a handler that fails", () => {
       event: { id: "e1", error: "boom", retryCount: 5 },
       message: "Max retries exceeded (5). Event moved to DLQ.",
     })
+  })
+
+  it("for the last time, when the event is not this worker's any more, has made no dead letter", async () => {
+    const all = failing({ retryCount: 4 }, { error: boom }, { fail: () => Promise.reject(refused()) })
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    expect(all.errors).toEqual([expect.any(HandlerError)])
   })
 
   it("with a ConditionalCheckFailedException of its own fails like any other", async () => {

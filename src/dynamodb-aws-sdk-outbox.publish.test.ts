@@ -47,16 +47,18 @@ describe("without a collector", () => {
   })
 
   it("names the ids that are in the table already", async () => {
-    const CancellationReasons = [{ Code: "None" }, { Code: "ConditionalCheckFailed" }, { Code: "None" }]
+    const CancellationReasons = ["None", "ConditionalCheckFailed", "ConditionalCheckFailed"].map((Code) => ({
+      Code,
+    }))
     const { outbox } = createOutbox({
       publish: () => Promise.reject(named("TransactionCanceledException", { CancellationReasons })),
     })
     const publish = outbox.publish(events(3))
     await expect(publish).rejects.toThrow(ValidationError)
     await expect(publish).rejects.toThrow(
-      'Events are in the table "outbox" already: e1. Nothing was published.',
+      'Events are in the table "outbox" already: e1, e2. Nothing was published.',
     )
-    await expect(publish).rejects.toMatchObject({ context: { eventIds: ["e1"] } })
+    await expect(publish).rejects.toMatchObject({ context: { eventIds: ["e1", "e2"] } })
   })
 
   it("passes on every other error of the database as it is", async () => {

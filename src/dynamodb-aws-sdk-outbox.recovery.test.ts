@@ -69,6 +69,29 @@ describe("recovery", () => {
     })
   })
 
+  it.each(["retryCount", "occurredAt"])(
+    "reads the item where the index carries only its %s",
+    async (name) => {
+      const whole = stuck({ retryCount: 4 })
+      const row = { id: "e1", status: "active", gsiSortKey: NOW - 1, [name]: whole[name] }
+      const all = createOutbox(recovering(row, whole))
+      all.start()
+      await pass()
+      await all.outbox.stop()
+      expect(all.inputsOf("get")).toHaveLength(1)
+      expect(all.inputsOf("recover")[0]?.ExpressionAttributeValues).toMatchObject({ ":set_retryCount": 5 })
+    },
+  )
+
+  it("that fails is reported as a failed maintenance, not as this item's fault", async () => {
+    const all = createOutbox({ ...recovering(stuck()), recover: () => Promise.reject(new Error("down")) })
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    expect(all.errors).toMatchObject([{ cause: { message: "down" } }])
+    expect(all.errors[0]).toBeInstanceOf(MaintenanceError)
+  })
+
   it("that loses to the owner's renewal or completion is silent", async () => {
     const all = createOutbox({ ...recovering(stuck()), recover: () => Promise.reject(refused()) })
     all.start()

@@ -151,12 +151,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   async stop(): Promise<void> {
     if (this.delivery) {
       this.patience.hurry()
-      const ending = Promise.all([this.ending, this.delivery.end()])
+      this.ending = Promise.all([this.ending, this.delivery.end()])
       this.delivery = undefined
-      this.ending = ending
-      void ending.then(() => {
-        if (this.ending === ending) this.ending = undefined
-      })
     }
     await this.ending
   }

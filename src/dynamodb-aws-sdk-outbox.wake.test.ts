@@ -1,5 +1,5 @@
 /** When the outbox looks for events. */
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import type { TransactWriteItem } from "./collector.ts"
 import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { createOutbox, event, item, refused } from "./outbox.fixture.ts"
@@ -149,10 +149,14 @@ describe("polls", () => {
       },
       { pollIntervalMs: 60_000 },
     )
+    vi.spyOn(Math, "random").mockReturnValue(0.5)
     all.start()
-    await pass(50)
+    await pass(199)
+    const looks = all.inputsOf("due").length
+    await pass(1)
+    expect(all.inputsOf("due").length).toBeGreaterThan(looks)
     others = all.inputsOf("claim").length
-    expect(others).toBe(2)
+    expect(others).toBe(4)
     await pass(2500)
     expect(all.handled.length).toBeGreaterThan(0)
     await all.outbox.stop()

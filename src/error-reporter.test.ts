@@ -50,6 +50,12 @@ describe("a failed attempt is reported", () => {
   })
 })
 
+it("an error before there is anyone to tell, as of a publish before the start, is no trouble", async () => {
+  new ErrorReporter().report(new OperationalError("Polling cycle failed"))
+  await allPromisesRun()
+  expect(warnings).not.toHaveBeenCalled()
+})
+
 it("a failed request is reported with the step, the event and the cause", () => {
   const { reporter, onError } = create()
   reporter.requestFailed("settle", "e1", boom)

@@ -209,6 +209,15 @@ describe("a failed event, for an operator", () => {
       occurredAt: new Date(5),
       retryCount: 0,
     })
+    expect(
+      toFailedEvent({ id: "e1", occurredAt: 7, metadata: ["no map"], lastError: 7, gsiSortKey: 5 }),
+    ).toEqual({
+      id: "e1",
+      type: "",
+      payload: undefined,
+      occurredAt: new Date(5),
+      retryCount: 0,
+    })
     expect(toFailedEvent({ id: NumberValue.from("7") })).toEqual({
       id: "7",
       type: "",

@@ -65,6 +65,8 @@ describe("what comes back as it went in", () => {
     ["a BigInt of 38 digits", 12345678901234567890123456789012345678n],
     ["a negative BigInt", -12345678901234567890n],
     ["a BigInt with zeros behind its digits", 10n ** 125n],
+    ["a BigInt with zeros behind all the digits that DynamoDB keeps", (10n ** 37n + 1n) * 10n ** 50n],
+    ["a toJSON that is no function", { toJSON: 5 }],
     ["binary", new Uint8Array([0, 1, 255])],
     ["empty binary", new Uint8Array()],
     ["a set of strings", new Set(["a", "b"])],
