@@ -1,13 +1,15 @@
 /** A table of events in memory, behind the EventLife of one or more workers, and what was seen of it. */
 import { vi } from "vitest"
-import type { Claim, ClaimOutcome, EventLife } from "./event-life.ts"
+import type { ClaimOutcome, EventLife } from "./event-life.ts"
 import { IndexRows } from "./index-rows.fixture.ts"
+import type { Hold } from "./transitions.ts"
 
 type Status = "created" | "active" | "completed" | "failed"
 
 interface StoredEvent {
   status: Status
   token?: string | undefined
+  leaseEndsAt?: number
   retryCount: number
   wasRecovered: boolean
   isLastAttempt: boolean
@@ -28,6 +30,8 @@ export class EventTable {
   readonly events = new Map<string, StoredEvent>()
   /** How long each request takes, in milliseconds: `Infinity` for no answer, 0 for the next turn of promises. */
   latencyMs = { due: 0, claim: 0, renew: 0, release: 0, complete: 0, fail: 0 }
+  /** How long after a failure an event is due again; without, it never is. */
+  retryAfterMs: number | undefined
   private tokens = 0
 
   put({ id, dueAt = Date.now() - 1000, wasRecovered = false, isLastAttempt = false }: Given): void {
@@ -51,12 +55,24 @@ export class EventTable {
     event.status = "created"
   }
 
+  /** Sets back what is active though its lease is over. */
+  recover(): void {
+    for (const [id, event] of this.events) {
+      if (event.status !== "active" || (event.leaseEndsAt as number) > Date.now()) continue
+      this.takeAway(id)
+      event.wasRecovered = true
+      this.index.put({ id, gsiSortKey: Date.now() })
+    }
+  }
+
+  /** The event that is claimed with this token, if it still is. */
+  heldAs({ id, token }: Pick<Hold, "id" | "token">): StoredEvent | undefined {
+    const event = this.events.get(id)
+    return event?.status === "active" && event.token === token ? event : undefined
+  }
+
   /** One worker's view of the table; each function is a mock, to be watched or made to fail. */
   life() {
-    const mine = ({ hold }: Pick<Claim, "hold">): StoredEvent | undefined => {
-      const event = this.events.get(hold.id)
-      return event?.status === "active" && event.token === hold.token ? event : undefined
-    }
     return {
       due: vi.fn<EventLife["due"]>(async (request) => {
         await this.takes("due")
@@ -68,10 +84,11 @@ export class EventTable {
         if (event?.status !== "created") return { kind: "lost" }
         const dueAt = row.gsiSortKey as number
         const token = `t${this.tokens++}`
-        Object.assign(event, { status: "active", token })
+        const leaseEndsAt = Date.now() + LEASE_MS
+        Object.assign(event, { status: "active", token, leaseEndsAt })
         this.index.delete(row.id)
         const { retryCount, wasRecovered, isLastAttempt } = event
-        const hold = { id: row.id, token, leaseEndsAt: Date.now() + LEASE_MS, dueAt }
+        const hold = { id: row.id, token, leaseEndsAt, dueAt }
         const occurredAt = new Date(dueAt)
         const busEvent = { id: row.id, type: "t", payload: row.id, occurredAt }
         const claim = { hold, event: busEvent, occurredAt, retryCount, wasRecovered, isLastAttempt }
@@ -79,13 +96,15 @@ export class EventTable {
       }),
       renew: vi.fn<EventLife["renew"]>(async (hold, leaseEndsAt) => {
         await this.takes("renew")
-        if (!mine({ hold })) return false
+        const event = this.heldAs(hold)
+        if (!event) return false
+        event.leaseEndsAt = leaseEndsAt
         hold.leaseEndsAt = leaseEndsAt
         return true
       }),
       release: vi.fn<EventLife["release"]>(async (claim) => {
         await this.takes("release")
-        const event = mine(claim)
+        const event = this.heldAs(claim.hold)
         if (!event) return
         event.status = "created"
         this.index.put({ id: claim.hold.id, gsiSortKey: claim.hold.dueAt })
@@ -94,13 +113,25 @@ export class EventTable {
         await this.takes("complete")
         const event = this.events.get(claim.hold.id)
         if (event) event.status = "completed"
+        this.index.delete(claim.hold.id)
       }),
       fail: vi.fn<EventLife["fail"]>(async (claim) => {
         await this.takes("fail")
-        const event = mine(claim)
-        if (event) event.status = "failed"
+        const event = this.heldAs(claim.hold)
+        if (event) this.endAttempt(claim.hold.id, event)
       }),
     }
+  }
+
+  private endAttempt(id: string, event: StoredEvent): void {
+    const { retryAfterMs } = this
+    if (retryAfterMs === undefined) {
+      event.status = "failed"
+      return
+    }
+    Object.assign(event, { status: "created", wasRecovered: false })
+    const gsiSortKey = Date.now() + retryAfterMs
+    setTimeout(() => this.index.put({ id, gsiSortKey }), retryAfterMs)
   }
 
   private async takes(step: keyof EventTable["latencyMs"]): Promise<void> {

@@ -1,0 +1,111 @@
+/**
+ * What relays promise whatever happens: events, handlers, latencies and numbers are random. For more of it than usual:
+ * `RELAY_RUNS=20000 RELAY_SEED=7`.
+ */
+import fc from "fast-check"
+import { expect, it } from "vitest"
+import { LEASE_MS } from "./event-life.fixture.ts"
+import { NOW, useFakeClock } from "./fake-clock.fixture.ts"
+import {
+  isOverdue,
+  isRunning,
+  type Promises,
+  RandomRelays,
+  type Scenario,
+  type SeenClaim,
+  type Worker,
+} from "./random-relays.fixture.ts"
+
+useFakeClock()
+
+const RUNS = Number(process.env.RELAY_RUNS ?? 150)
+const SEED = Number(process.env.RELAY_SEED ?? 1)
+
+/** In each, the simplest comes first: there a counterexample shrinks to. */
+const scenarios: fc.Arbitrary<Scenario> = fc.record({
+  events: fc.array(
+    fc.record({
+      wasRecovered: fc.boolean(),
+      isLastAttempt: fc.boolean(),
+      handlerMs: fc.constantFrom(0, 0, 5, 20, 90, 400, LEASE_MS - 100, LEASE_MS * 1.5, LEASE_MS * 4),
+      failures: fc.constantFrom(0, 0, 0, 1, 2),
+    }),
+    { minLength: 1, maxLength: 30, size: "max" },
+  ),
+  relays: fc.constantFrom(1, 1, 2, 3),
+  concurrency: fc.constantFrom(1, 2, 5, 50),
+  batchSize: fc.constantFrom(1, 3, 50),
+  pollMs: fc.constantFrom(60_000, 500, 300),
+  latencyMs: fc.constantFrom(0, 5, 60, 200),
+  indexLagMs: fc.constantFrom(0, 50),
+  stopAfterMs: fc.constantFrom(undefined, undefined, undefined, 0, 7, 40, 133, 600),
+  seed: fc.nat(),
+})
+
+const ids = (claims: SeenClaim[]) => claims.map(({ id }) => id)
+const atMost = (limit: number, count: number, what: string) => (count > limit ? [`${count} ${what}`] : [])
+
+/** What has waited claimed beside something that began at `since`, for longer than giving it back takes. */
+function waitingSince(since: number, { inHand, scenario }: Worker): SeenClaim[] {
+  // A claim is answered, and the write that gives its event back arrives.
+  const patienceMs = 2 * scenario.latencyMs
+  return inHand.filter(
+    ({ startedAt, wonAt }) => startedAt === undefined && Date.now() > Math.max(since, wonAt) + patienceMs,
+  )
+}
+
+const promises: Promises = {
+  "no more handlers run at once than may": ({ inHand, scenario }) => {
+    const running = inHand.filter(isRunning)
+    return running.length > scenario.concurrency ? ids(running) : []
+  },
+
+  "a recovered event runs alone": ({ inHand }) => {
+    const inTime = inHand.filter((claim) => !isOverdue(claim))
+    const isAlone = inTime.length === 1 || !inTime.some((claim) => claim.wasRecovered && isRunning(claim))
+    return isAlone ? [] : ids(inTime)
+  },
+
+  "a recovered event does not wait claimed beside handlers that run": (worker) => {
+    const running = worker.inHand.filter((claim) => isRunning(claim) && !isOverdue(claim))
+    const firstStart = Math.min(...running.map(({ startedAt = 0 }) => startedAt))
+    return ids(waitingSince(firstStart, worker).filter(({ wasRecovered }) => wasRecovered))
+  },
+
+  "an event at its last attempt does not wait claimed for handlers to end": (worker) => {
+    const running = worker.inHand.filter(isRunning)
+    if (running.length < worker.scenario.concurrency) return []
+    const lastStart = Math.max(...running.map(({ startedAt = 0 }) => startedAt))
+    return ids(waitingSince(lastStart, worker).filter(({ isLastAttempt }) => isLastAttempt))
+  },
+
+  "a relay starts nothing once it is told to stop": ({ startedAfterStop }) => startedAfterStop,
+
+  "a relay that says it has stopped has nothing in hand": ({ hasStopped, inHand }) =>
+    hasStopped ? ids(inHand) : [],
+
+  "a relay does not poll, claim and read without end": ({ life, starts, polls }) => {
+    const [claims, reads] = [life.claim.mock.calls.length, life.due.mock.calls.length]
+    return [
+      // No two polls begin within 100 ms.
+      ...atMost(1 + (Date.now() - NOW) / 100, polls, "polls"),
+      ...atMost(100 + 3 * (polls + starts), claims, "claims"),
+      ...atMost(50 + 2 * (polls + claims), reads, "reads"),
+    ]
+  },
+}
+
+const keepPromises = async (scenario: Scenario) => {
+  const relays = new RandomRelays(scenario, promises)
+  await relays.run()
+  const stopped = relays.workers.filter(({ hasStopped }) => hasStopped)
+  expect(stopped.length, "every stop resolves").toBe(scenario.relays)
+  // Where the only relay was stopped early, nobody is left to go on.
+  if (scenario.relays === 1 && scenario.stopAfterMs !== undefined) return
+  expect(relays.table.in("completed"), "every event is completed in the end").toEqual(relays.ids)
+}
+
+it("keeps its promises whatever happens", { timeout: 60_000 + RUNS * 50 }, async () => {
+  const property = fc.asyncProperty(scenarios, keepPromises)
+  await fc.assert(property, { numRuns: RUNS, seed: SEED, includeErrorInReport: true })
+})
