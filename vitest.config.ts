@@ -32,7 +32,7 @@ export default defineConfig({
   test: {
     coverage: {
       include: ["src/**/*.ts"],
-      exclude: ["**/*.test.ts", "**/*.fixture.ts"],
+      exclude: ["packages/**", "**/*.test.ts", "**/*.fixture.ts"],
       reporter: ["text-summary", "json"],
       thresholds: { lines: 95, branches: 95 },
     },

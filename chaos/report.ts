@@ -1,5 +1,7 @@
 /** Writes the figures of a run to `docs/reliability.md`, between two markers; the prose around them is written by hand. */
+import { execFileSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
+import { cpus } from "node:os"
 import { COLUMNS, rowOf } from "./figures.ts"
 import type { Outcome } from "./stage.ts"
 
@@ -26,7 +28,8 @@ export function writeReport(report: Report): void {
 function render({ outcomes, seeds, minutes, rate }: Report): string {
   const intro =
     `Seeds ${seeds.join(", ")}; each scenario for ${Math.round(minutes * 60)} seconds per seed, about ${rate} events a ` +
-    "second. Counts are sums over the seeds, times the longest of them."
+    `second. Counts are sums over the seeds, times the longest of them. Revision ${revision()}, Node ${process.versions.node}, ` +
+    `${cpus().length} processor cores for fleet and engine together.`
   const tables = [...outcomes].map(([engine, all]) => {
     const byScenario = new Map<string, Outcome[]>()
     for (const outcome of all)
@@ -36,6 +39,10 @@ function render({ outcomes, seeds, minutes, rate }: Report): string {
     return [`### ${engine}`, "", markdownRow(COLUMNS), rule, ...rows].join("\n")
   })
   return [intro, ...tables].join("\n\n")
+}
+
+function revision(): string {
+  return execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim()
 }
 
 const markdownRow = (cells: readonly string[]) => `| ${cells.join(" | ")} |`
