@@ -119,6 +119,18 @@ describe("a handler that fails", () => {
     expect(all.errors).toEqual([expect.any(HandlerError)])
   })
 
+  it("for the last time, and can't be written for as long as a lease, has made no dead letter either", async () => {
+    const down = new Error("down")
+    const all = failing({ retryCount: 4 }, { error: boom }, { fail: () => Promise.reject(down) })
+    all.start()
+    await pass(60_000)
+    await all.outbox.stop()
+    expect(all.errors).toContainEqual(
+      expect.objectContaining({ cause: down, message: 'Could not settle event "e1"' }),
+    )
+    expect(all.errors.filter(({ cause }) => cause === boom)).toEqual([expect.any(HandlerError)])
+  })
+
   it("with a ConditionalCheckFailedException of its own fails like any other", async () => {
     const own = refused()
     const all = failing({}, { error: own })

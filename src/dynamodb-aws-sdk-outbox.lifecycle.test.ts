@@ -204,8 +204,6 @@ describe("a start after a stop that was not awaited", () => {
     await pass(5000)
     await Promise.all([first, second])
     expect(all.handled).toEqual(["e1"])
-    const { length } = all.sent
-    await pass(60_000)
-    expect(all.sent).toHaveLength(length)
+    expect(vi.getTimerCount()).toBe(0)
   })
 })

@@ -203,6 +203,31 @@ describe("an event at its last attempt", () => {
     },
   )
 
+  it("keeps its turn though the handler before it ends while it is still being given back", async () => {
+    const { table, started, onEvent, poll } = createRelay()
+    for (const [i, id] of names(20).entries()) {
+      table.put({ id, dueAt: Date.now() - 1000 + i, isLastAttempt: i % 3 === 1 })
+    }
+    table.latencyMs.release = 50
+    onEvent(() => delay(30))
+    const done = poll()
+    await pass(10_000)
+    await done
+    expect(started).toEqual(names(20))
+  })
+
+  it("keeps as many handlers busy as any other", async () => {
+    const { table, seen, onEvent, poll } = createRelay({ concurrency: 4 })
+    for (const [i, id] of names(20).entries()) {
+      table.put({ id, dueAt: Date.now() - 1000 + i, isLastAttempt: true })
+    }
+    onEvent(() => delay(30))
+    const done = poll()
+    await pass(10_000)
+    await done
+    expect(seen.most).toBe(4)
+  })
+
   it("causes few releases where there are many in a row: none is claimed before a handler can start", async () => {
     const { table, life, started, onEvent, poll } = createRelay()
     for (const [i, id] of names(30).entries()) {

@@ -1,7 +1,7 @@
 /** Handlers that never end, and steps that fail in a way they should not: neither must lock events away. */
 import { describe, expect, it } from "vitest"
 import { LEASE_MS } from "./event-life.fixture.ts"
-import { pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { delay, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { createRelay, names } from "./relay.fixture.ts"
 
 useFakeClock()
@@ -30,6 +30,18 @@ describe.each([1, 3])("when all of %i handlers have outlived their time", (concu
 })
 
 describe("a step that rejects although it should not", () => {
+  it("release: as the others", async () => {
+    const { table, life, relay, onEvent, poll } = createRelay()
+    table.put({ id: "slow", dueAt: Date.now() - 20 })
+    table.put({ id: "suspect", dueAt: Date.now() - 10, wasRecovered: true })
+    life.release.mockRejectedValueOnce(new Error("unexpected"))
+    onEvent(() => delay(100))
+    const outcome = expect(poll()).rejects.toThrow("unexpected")
+    await pass(5000)
+    await outcome
+    await relay.stop()
+  })
+
   it.each(["fail", "complete"] as const)(
     "%s: ends the poll with its error, and leaves nothing hanging",
     async (step) => {

@@ -130,6 +130,19 @@ describe("what is bounded", () => {
     expect(ahead()).toBeLessThanOrEqual(3)
   })
 
+  it("no more than a page is read ahead of what can be claimed", async () => {
+    const { table, life, onEvent, poll, relay } = createRelay({ batchSize: 10 })
+    table.putAll(names(500))
+    const slow = deferred()
+    onEvent(() => slow.promise)
+    const done = poll()
+    await pass(900)
+    expect(life.due.mock.calls.length).toBeLessThanOrEqual(2)
+    slow.resolve()
+    await relay.stop()
+    await done
+  })
+
   it("while settling stands still, claims and handlers do too; afterwards each event has run exactly once", async () => {
     const { table, life, started, poll } = createRelay()
     table.putAll(names(130))
@@ -208,6 +221,35 @@ describe("a poll", () => {
     expect(life.claim.mock.calls.length).toBe(claims)
     expect(started.length).toBe(claims)
     expect(table.in("completed")).toEqual(started)
+  })
+
+  it("with concurrency 1 ends after its time only when its handler has ended", async () => {
+    const { table, onEvent, poll } = createRelay()
+    table.putAll(["a"])
+    onEvent(() => delay(800))
+    let outcome: string | undefined
+    void poll(NOW + 100).then((result) => {
+      outcome = result
+    })
+    await pass(700)
+    expect(outcome).toBeUndefined()
+    await pass(200)
+    expect(outcome).toBe("unfinished")
+  })
+
+  it("goes on while a claim is under way, though nothing more is to be read", async () => {
+    const { table, poll } = createRelay({ concurrency: 2 })
+    table.putAll(["a"])
+    table.latencyMs.claim = 100
+    let isDone = false
+    void poll().then(() => {
+      isDone = true
+    })
+    await pass(99)
+    expect(isDone).toBe(false)
+    await pass(1)
+    expect(isDone).toBe(true)
+    expect(table.in("completed")).toEqual(["a"])
   })
 
   it("goes on in the next one where the last one ended", async () => {
