@@ -1,10 +1,12 @@
 /** The unusual: odd errors, a handler that changes its event, a start in a transaction, an item that can't be updated. */
 import { expect, it } from "vitest"
-import { NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { createOutbox, event, holding, item, named } from "./outbox.fixture.ts"
 import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "./transaction-storage.ts"
 
 useFakeClock()
+
+const never = () => new Promise(() => {})
 
 it.each([
   ["a message that is an object", { code: 7 }, "[object Object]"],
@@ -43,18 +45,20 @@ it("a start within a transaction does not make handlers emit into it", async () 
   await all.outbox.stop()
 })
 
-it("the lease is not moved while a failure is written: its condition names the lease", async () => {
-  const all = createOutbox({
-    ...holding(item("e1")),
-    fail: () => new Promise(() => {}),
-  })
-  all.onEvent(async () => {
-    throw new Error("boom")
+it.each([
+  ["is not moved while a failure is written: its condition names the lease", "fail", []],
+  ["is kept while a success is written, so that nobody delivers the event again", "complete", ["e2"]],
+] as const)("a lease %s", async (_, step, renewed) => {
+  // The second one waits its turn, so that its lease is over before the handler's own time.
+  const all = createOutbox({ ...holding(item("e1"), item("e2")), fail: never, complete: never })
+  all.onEvent(async ({ id }) => {
+    if (id === "e1") await delay(5000)
+    if (step === "fail") throw new Error("boom")
   })
   all.start()
   await pass(25_000)
-  expect(all.inputsOf("fail").length).toBeGreaterThanOrEqual(2)
-  expect(all.inputsOf("renew")).toEqual([])
+  expect(all.inputsOf(step).map(({ Key }) => Key.id)).toContain("e2")
+  expect(all.inputsOf("renew").map(({ Key }) => Key.id)).toEqual(renewed)
   const stopped = all.outbox.stop()
   await pass(20_000)
   await stopped
