@@ -145,7 +145,8 @@ function judgeAttempts(evidence: Evidence, runs: Map<string, Run[]>, verdict: Ve
   for (const { id, status, retryCount } of evidence.items) {
     const ran = (runs.get(id)?.length ?? 0) - (status === "completed" ? 1 : 0)
     const charged = Number(retryCount ?? 0)
-    if (charged <= ran + 1 || charged <= ran + 1 + claimsCutShort(id, evidence)) continue
+    const unearned = charged - ran - 1
+    if (unearned <= 0 || unearned <= claimsCutShort(id, evidence)) continue
     verdict.brokenIds.add(id)
     verdict.broken.push(
       `event ${id} has ${charged} attempts, but its handler ran ${ran} times without success`,

@@ -59,6 +59,7 @@ function deadLetter(error: unknown, retryCount: number, occurredAt: Date): Faile
 }
 
 function storedMessage(error: unknown): string {
+  // Another core may hand on a message that is no string.
   const message = Buffer.from(String(formatErrorMessage(error)))
   return message.length <= MAX_ERROR_BYTES
     ? message.toString()

@@ -5,6 +5,10 @@ import type { TakenRow } from "./due-rows.ts"
 import type { Claim, ClaimOutcome } from "./event-life.ts"
 import type { HeldEvent } from "./lease-keeper.ts"
 
+/**
+ * How far ahead of the handlers to claim. After an event at its last attempt, nothing is claimed before a handler can
+ * start; after one that was recovered before, nothing beside anything else.
+ */
 export type Pace = "ahead" | "just in time" | "one by one"
 
 /** What became of a row that was taken: its claim is under way while there is no outcome. */
@@ -57,7 +61,7 @@ export class ClaimQueue {
     return position === -1 ? this.entries.length : position
   }
 
-  /** What to claim next is known only when an entry of the queue has left it. */
+  /** What to claim next is known only when the unwanted entries have been given back. */
   isUndecided(): boolean {
     return this.entries.some((entry) => entry.isUnwanted)
   }

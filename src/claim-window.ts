@@ -3,10 +3,11 @@
  * grows while handlers wait for claims, and shrinks when events wait for handlers or other workers are met.
  */
 
-/** Enough to keep a connection pool busy with handlers that take no time. */
-const MIN_MAXIMUM = 24
-/** Handlers that all end at once, as those of a batch do, find as many events again; a connection pool has no more room. */
-const MAX_MAXIMUM = 50
+/**
+ * At least enough to keep a connection pool busy with handlers that take no time. Handlers that all end at once, as those of a
+ * batch do, should find as many events again, but a connection pool has no room for more than the most.
+ */
+const MAX_SIZE = { least: 24, most: 50 }
 /** Among other workers, every claim under way may be lost at once. */
 const MAX_SIZE_SHARED = 4
 /** An event that waits longer than this for its handler was claimed too early. */
@@ -22,7 +23,7 @@ export class ClaimWindow {
    * @param concurrency - How many handlers may run at once, at least 1.
    */
   constructor(batchSize: number, concurrency: number) {
-    this.limit = Math.min(batchSize, Math.max(MIN_MAXIMUM, Math.min(concurrency, MAX_MAXIMUM)))
+    this.limit = Math.min(batchSize, Math.max(MAX_SIZE.least, Math.min(concurrency, MAX_SIZE.most)))
     this.begin()
   }
 

@@ -1,7 +1,7 @@
 /** An event that was recovered before runs with nothing beside it: a crash loop must count against its cause alone. */
 import { describe, expect, it } from "vitest"
 import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
-import { LEASE_MS } from "./event-life.fixture.ts"
+import { type EventTable, LEASE_MS } from "./event-life.fixture.ts"
 import { delay, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { createRelay, names } from "./relay.fixture.ts"
 
@@ -179,13 +179,17 @@ it("a handler that fails does not keep the event's turn: the next ones go on", a
 })
 
 describe("an event at its last attempt", () => {
+  const putSome = (table: EventTable, count: number, isLastAttempt: (i: number) => boolean) => {
+    for (const [i, id] of names(count).entries()) {
+      table.put({ id, dueAt: Date.now() - 1000 + i, isLastAttempt: isLastAttempt(i) })
+    }
+  }
+
   it.each([1, 4])(
     "with concurrency %i waits nowhere claimed: each starts at once when it is claimed",
     async (concurrency) => {
       const { table, life, started, onEvent, poll } = createRelay({ concurrency })
-      for (const [i, id] of names(20).entries()) {
-        table.put({ id, dueAt: Date.now() - 1000 + i, isLastAttempt: i % 3 === 1 })
-      }
+      putSome(table, 20, (i) => i % 3 === 1)
       const last = new Set([...table.events].filter(([, event]) => event.isLastAttempt).map(([id]) => id))
       let waiting = 0
       onEvent(async () => {
@@ -205,9 +209,7 @@ describe("an event at its last attempt", () => {
 
   it("keeps its turn though the handler before it ends while it is still being given back", async () => {
     const { table, started, onEvent, poll } = createRelay()
-    for (const [i, id] of names(20).entries()) {
-      table.put({ id, dueAt: Date.now() - 1000 + i, isLastAttempt: i % 3 === 1 })
-    }
+    putSome(table, 20, (i) => i % 3 === 1)
     table.latencyMs.release = 50
     onEvent(() => delay(30))
     const done = poll()
@@ -218,9 +220,7 @@ describe("an event at its last attempt", () => {
 
   it("keeps as many handlers busy as any other", async () => {
     const { table, seen, onEvent, poll } = createRelay({ concurrency: 4 })
-    for (const [i, id] of names(20).entries()) {
-      table.put({ id, dueAt: Date.now() - 1000 + i, isLastAttempt: true })
-    }
+    putSome(table, 20, () => true)
     onEvent(() => delay(30))
     const done = poll()
     await pass(10_000)
@@ -230,9 +230,7 @@ describe("an event at its last attempt", () => {
 
   it("causes few releases where there are many in a row: none is claimed before a handler can start", async () => {
     const { table, life, started, onEvent, poll } = createRelay()
-    for (const [i, id] of names(30).entries()) {
-      table.put({ id, dueAt: Date.now() - 1000 + i, isLastAttempt: true })
-    }
+    putSome(table, 30, () => true)
     onEvent(() => delay(30))
     const done = poll()
     await pass(10_000)

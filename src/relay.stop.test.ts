@@ -165,6 +165,21 @@ describe("a failing read or claim", () => {
     expect(started).toEqual(["a", "b", "c"])
   })
 
+  it("of a claim that comes after the poll's time is thrown all the same", async () => {
+    const { table, life, onEvent, poll } = createRelay({ concurrency: 2 })
+    table.putAll(["long", "late"])
+    const claim = life.claim.getMockImplementation() as typeof life.claim
+    life.claim.mockImplementation(async (row) => {
+      if (row.id === "long") return claim(row)
+      await delay(LEASE_MS)
+      throw new Error("throttled")
+    })
+    onEvent(() => delay(LEASE_MS / 2))
+    const failure = expect(poll(NOW + 50)).rejects.toThrow("throttled")
+    await pass(LEASE_MS * 2)
+    await failure
+  })
+
   it("is thrown once where several fail together: the first", async () => {
     const { table, life, started, poll } = createRelay()
     table.putAll(names(60))

@@ -42,10 +42,6 @@ export class Relay {
   private readonly maxSettling: number
   /** Releases under way: until they are written, the index does not show what comes next in order. */
   private releasing = 0
-  /**
-   * How far ahead of the handlers to claim. After an event at its last attempt, nothing is claimed before a handler can
-   * start; after one that was recovered before, nothing beside anything else.
-   */
   private pace: Pace = "ahead"
   private readonly window: ClaimWindow
   private lastStretch = 0
@@ -80,7 +76,7 @@ export class Relay {
     this.poll = poll
     this.due.begin()
     this.window.begin()
-    // What an event made of it that is long gone, delivered by another worker, must not last.
+    // Another worker may have delivered the event that asked for caution.
     this.pace = "ahead"
     this.advance()
     return poll.ended
