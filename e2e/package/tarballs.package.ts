@@ -9,6 +9,7 @@ import { formatMessage } from "publint/utils"
 import { describe, expect, inject, test } from "vitest"
 
 const run = promisify(execFile)
+const { repository } = createRequire(import.meta.url)("../../package.json")
 const attw = join(
   dirname(createRequire(import.meta.url).resolve("@arethetypeswrong/cli/package.json")),
   "dist/index.js",
@@ -28,6 +29,16 @@ describe.each(Object.values(inject("tarballs")))("$name", ({ folder, path, files
     expect(files).toEqual(
       expect.arrayContaining(["mjs", "cjs", "d.mts", "d.cts"].map((extension) => `dist/index.${extension}`)),
     )
+  })
+
+  test("its manifest names the repository, and nothing that only the repository's own installation needs", async () => {
+    const { stdout } = await run("tar", ["xzOf", path, "package/package.json"])
+    const manifest = JSON.parse(stdout)
+    const own = ["workspaces", "overrides", "allowScripts", "scripts", "devDependencies"]
+    expect(Object.keys(manifest).filter((field) => own.includes(field))).toEqual([])
+    const page = repository.url.replace(/^git\+/, "").replace(/\.git$/, "")
+    expect(manifest).toMatchObject({ repository, bugs: { url: `${page}/issues` } })
+    expect(manifest.homepage.startsWith(page)).toBe(true)
   })
 
   test("publint finds nothing", async () => {

@@ -61,7 +61,9 @@ export default async function setup(project: TestProject) {
 }
 
 async function pack(folder: string, destination: string): Promise<Tarball> {
-  const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", destination], { cwd: folder })
+  // The scripts around packing clean the manifest; .npmrc turns scripts off for the sake of installing.
+  const options = ["--ignore-scripts=false", "--json", "--pack-destination", destination]
+  const { stdout } = await run("npm", ["pack", ...options], { cwd: folder })
   const [packed] = JSON.parse(stdout) as [{ name: string; filename: string; files: Array<{ path: string }> }]
   return {
     name: packed.name,
