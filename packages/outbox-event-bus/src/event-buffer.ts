@@ -1,6 +1,7 @@
 // Gathers events until there are enough of them or the first has waited long enough; each is a promise of its batch's outcome.
 
 import type { BusEvent } from "./event.ts"
+import { timerDelay } from "./number-option.ts"
 
 /** An event that waits for the outcome of its batch. */
 export type BufferedEvent = {
@@ -35,7 +36,7 @@ export class EventBuffer {
     return new Promise((resolve, reject) => {
       this.#buffered.push({ event, resolve, reject })
       if (this.#buffered.length >= this.#size) this.#flush()
-      else this.#timer ??= setTimeout(() => this.#flush(), this.#timeoutMs)
+      else this.#timer ??= setTimeout(() => this.#flush(), timerDelay(this.#timeoutMs))
     })
   }
 

@@ -176,6 +176,24 @@ describe("retries", () => {
   })
 })
 
+describe.each<[string, <T extends object>(publisher: T) => T]>([
+  ["a Proxy", (publisher) => new Proxy(publisher, {})],
+  ["Object.create", (publisher) => Object.create(publisher)],
+])("through %s", (_, wrap) => {
+  it("the publisher works, and shares its concurrency with the wrapped one", async () => {
+    const work = deferred()
+    handler.mockReturnValue(work.promise)
+    const publisher = subscribe({ processingConfig: { bufferSize: 1, concurrency: 1 } })
+    wrap(publisher).subscribe(["b"], handler)
+    const delivered = Promise.all([deliver([1], "b"), deliver([2])])
+    await advance(1000)
+    expect(batches()).toEqual([[1]])
+    work.resolve()
+    await delivered
+    expect(batches()).toEqual([[1], [2]])
+  })
+})
+
 describe("concurrency", () => {
   it.each([
     [undefined, 5],
@@ -217,7 +235,7 @@ describe("the config", () => {
   it.each([
     ["retryConfig", "maxAttempts", 0],
     ["retryConfig", "initialDelayMs", -1],
-    ["retryConfig", "maxDelayMs", Number.POSITIVE_INFINITY],
+    ["retryConfig", "maxDelayMs", "5"],
     ["processingConfig", "bufferSize", 0],
     ["processingConfig", "bufferTimeoutMs", Number.NaN],
     ["processingConfig", "concurrency", 1.5],
@@ -228,6 +246,57 @@ describe("the config", () => {
     expect(attempt).toThrow(option)
     expect(attempt).toThrow(String(value))
     expect(attempt).toThrow("Allowed: ")
+  })
+
+  it("takes null as the default, everywhere", async () => {
+    const absent = {
+      retryConfig: { maxAttempts: null, initialDelayMs: null, maxDelayMs: null },
+      processingConfig: { bufferSize: null, bufferTimeoutMs: null, concurrency: null, maxBatchSize: null },
+    } as object
+    subscribe(absent)
+    new EventPublisher(bus, { retryConfig: null, processingConfig: null } as object)
+    new EventPublisher(bus, null as unknown as undefined)
+    await deliver(numbers(50))
+    expect(batches()).toEqual([numbers(50)])
+    handler.mockRejectedValue(new Error("queue down"))
+    void deliver([1])
+    await advance(100 + 1000 + 2000)
+    expect(handler).toHaveBeenCalledTimes(4)
+  })
+
+  it("takes Infinity and times beyond what timers support", async () => {
+    const unlimited = Number.POSITIVE_INFINITY
+    subscribe({
+      retryConfig: { maxAttempts: unlimited, initialDelayMs: 2 ** 31, maxDelayMs: unlimited },
+      processingConfig: {
+        bufferSize: unlimited,
+        bufferTimeoutMs: 2 ** 31,
+        concurrency: unlimited,
+        maxBatchSize: unlimited,
+      },
+    })
+    handler.mockRejectedValueOnce(new Error("queue down"))
+    const delivered = deliver(numbers(200))
+    await advance(2 ** 31 - 2)
+    expect(handler).not.toHaveBeenCalled()
+    await advance(1)
+    expect(batches()).toEqual([numbers(200)])
+    await advance(2 ** 31 - 2)
+    expect(handler).toHaveBeenCalledTimes(1)
+    await advance(1)
+    expect(handler).toHaveBeenCalledTimes(2)
+    await delivered
+  })
+
+  it("has its defaults as statics of the class", () => {
+    expect({ ...EventPublisher }).toEqual({
+      DEFAULT_BUFFER_SIZE: 50,
+      DEFAULT_BUFFER_TIMEOUT_MS: 100,
+      DEFAULT_CONCURRENCY: 5,
+      DEFAULT_RETRY_ATTEMPTS: 3,
+      DEFAULT_RETRY_DELAY_MS: 1000,
+      DEFAULT_RETRY_MAX_DELAY_MS: 10_000,
+    })
   })
 
   it("can be overridden: withOverrides lets the given processing options win, and changes nothing", () => {
@@ -241,7 +310,7 @@ describe("the config", () => {
     expect(EventPublisher.withOverrides({}, { concurrency: 1 })).toEqual({
       processingConfig: { concurrency: 1 },
     })
-    const nothing = { maxBatchSize: undefined } as object
+    const nothing = { maxBatchSize: undefined, concurrency: null } as object
     expect(EventPublisher.withOverrides(config, nothing)).toEqual(copy)
   })
 

@@ -3,8 +3,10 @@
 import type { BusEvent } from "./event.ts"
 import { type BufferedEvent, EventBuffer } from "./event-buffer.ts"
 import type { IOutboxEventBus } from "./event-bus.ts"
+import { exponentialDelay, timerDelay } from "./number-option.ts"
 import {
   type ProcessingOptions,
+  PUBLISHER_DEFAULTS,
   type PublisherConfig,
   type ResolvedPublisherConfig,
   resolvePublisherConfig,
@@ -33,11 +35,26 @@ import {
  * ```
  */
 export class EventPublisher<TTransaction = unknown> {
-  readonly #bus: IOutboxEventBus<TTransaction>
-  readonly #config: ResolvedPublisherConfig
-  /** Batches that wait for one of the `concurrency` places. */
-  readonly #waiting: (() => Promise<void>)[] = []
-  #inFlight = 0
+  /** How many events fill the buffer by default. */
+  static readonly DEFAULT_BUFFER_SIZE: number = PUBLISHER_DEFAULTS.bufferSize
+  /** How long the first event of a buffer waits at most by default, in milliseconds. */
+  static readonly DEFAULT_BUFFER_TIMEOUT_MS: number = PUBLISHER_DEFAULTS.bufferTimeoutMs
+  /** How many batches are under way at once by default. */
+  static readonly DEFAULT_CONCURRENCY: number = PUBLISHER_DEFAULTS.concurrency
+  /** How often a batch is tried in all by default. */
+  static readonly DEFAULT_RETRY_ATTEMPTS: number = PUBLISHER_DEFAULTS.maxAttempts
+  /** The delay before the second attempt by default, in milliseconds. */
+  static readonly DEFAULT_RETRY_DELAY_MS: number = PUBLISHER_DEFAULTS.initialDelayMs
+  /** The longest delay between attempts by default, in milliseconds. */
+  static readonly DEFAULT_RETRY_MAX_DELAY_MS: number = PUBLISHER_DEFAULTS.maxDelayMs
+
+  private readonly bus: IOutboxEventBus<TTransaction>
+  private readonly config: ResolvedPublisherConfig
+  /** Batches under way, and those that wait for one of the `concurrency` places. */
+  private readonly batches: { readonly waiting: (() => Promise<void>)[]; inFlight: number } = {
+    waiting: [],
+    inFlight: 0,
+  }
 
   /**
    * @param bus - the bus to subscribe to
@@ -45,18 +62,18 @@ export class EventPublisher<TTransaction = unknown> {
    * @throws {@link ConfigurationError} for an option that is not allowed; it names the option, the value and what is allowed
    */
   constructor(bus: IOutboxEventBus<TTransaction>, config: PublisherConfig = {}) {
-    this.#bus = bus
-    this.#config = resolvePublisherConfig(config)
+    this.bus = bus
+    this.config = resolvePublisherConfig(config)
   }
 
   /**
    * A config in which some processing options are fixed, such as the largest batch that a service takes.
    *
    * @param config - the user's config; it is not changed
-   * @param processing - the options that win over the user's; those that are undefined don't
+   * @param processing - the options that win over the user's; those that are undefined or null don't
    */
   static withOverrides(config: PublisherConfig, processing: ProcessingOptions): PublisherConfig {
-    const fixed = Object.fromEntries(Object.entries(processing).filter(([, value]) => value !== undefined))
+    const fixed = Object.fromEntries(Object.entries(processing).filter(([, value]) => value != null))
     return { ...config, processingConfig: { ...config.processingConfig, ...fixed } }
   }
 
@@ -68,49 +85,52 @@ export class EventPublisher<TTransaction = unknown> {
    * @throws {@link DuplicateListenerError} if one of the types has a handler on the bus
    */
   subscribe(eventTypes: string[], handler: (events: BusEvent[]) => Promise<void>): void {
-    const { bufferSize, bufferTimeoutMs, maxBatchSize } = this.#config.processing
+    const { bufferSize, bufferTimeoutMs, maxBatchSize } = this.config.processing
     const buffer = new EventBuffer(bufferSize, bufferTimeoutMs, (buffered) => {
       for (let start = 0; start < buffered.length; start += maxBatchSize) {
         const batch = buffered.slice(start, start + maxBatchSize)
-        this.#waiting.push(() => this.#settle(batch, handler))
+        this.batches.waiting.push(() => this.settle(batch, handler))
       }
-      this.#startWaiting()
+      this.startWaiting()
     })
-    this.#bus.subscribe(eventTypes, (event) => buffer.add(event))
+    this.bus.subscribe(eventTypes, (event) => buffer.add(event))
   }
 
-  #startWaiting(): void {
-    while (this.#inFlight < this.#config.processing.concurrency) {
-      const runBatch = this.#waiting.shift()
+  private startWaiting(): void {
+    while (this.batches.inFlight < this.config.processing.concurrency) {
+      const runBatch = this.batches.waiting.shift()
       if (!runBatch) return
-      this.#inFlight += 1
+      this.batches.inFlight += 1
       void runBatch().then(() => {
-        this.#inFlight -= 1
-        this.#startWaiting()
+        this.batches.inFlight -= 1
+        this.startWaiting()
       })
     }
   }
 
   /** Gives each event of a batch the batch's outcome. Never rejects. */
-  async #settle(batch: BufferedEvent[], handler: (events: BusEvent[]) => Promise<void>): Promise<void> {
+  private async settle(
+    batch: BufferedEvent[],
+    handler: (events: BusEvent[]) => Promise<void>,
+  ): Promise<void> {
     try {
-      await this.#tryRepeatedly(() => handler(batch.map(({ event }) => event)))
+      await this.tryRepeatedly(() => handler(batch.map(({ event }) => event)))
       for (const { resolve } of batch) resolve()
     } catch (error) {
       for (const { reject } of batch) reject(error)
     }
   }
 
-  async #tryRepeatedly(attempt: () => Promise<void>): Promise<void> {
-    const { maxAttempts, initialDelayMs, maxDelayMs } = this.#config.retry
+  private async tryRepeatedly(attempt: () => Promise<void>): Promise<void> {
+    const { maxAttempts, initialDelayMs, maxDelayMs } = this.config.retry
     for (let failedAttempts = 1; ; failedAttempts += 1) {
       try {
         return await attempt()
       } catch (error) {
         if (failedAttempts >= maxAttempts) throw error
       }
-      const delayMs = Math.min(initialDelayMs * 2 ** (failedAttempts - 1), maxDelayMs)
-      await new Promise((resolve) => setTimeout(resolve, delayMs))
+      const delayMs = Math.min(exponentialDelay(initialDelayMs, failedAttempts - 1), maxDelayMs)
+      await new Promise((resolve) => setTimeout(resolve, timerDelay(delayMs)))
     }
   }
 }

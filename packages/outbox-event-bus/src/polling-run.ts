@@ -1,5 +1,7 @@
 // One run of the poll loop, from start to stop: its pauses, and what may end them early.
 
+import { timerDelay } from "./number-option.ts"
+
 /** The state that a poll loop shares with those who stop or wake it. */
 export class PollingRun {
   /** Resolves when the loop has left its last poll. */
@@ -48,7 +50,7 @@ export class PollingRun {
   async pause(delayMs: number, { wakeable }: { wakeable: boolean }): Promise<void> {
     if (this.#stopped || (wakeable && this.#woken)) return
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, delayMs)
+      const timer = setTimeout(resolve, timerDelay(delayMs))
       this.#pauseIsWakeable = wakeable
       this.#endPause = () => {
         clearTimeout(timer)

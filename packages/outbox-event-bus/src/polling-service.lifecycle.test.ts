@@ -12,6 +12,7 @@ import {
   settle,
   useFakeClock,
 } from "./polling-service.fixture.ts"
+import type { PollingService } from "./polling-service.ts"
 
 useFakeClock()
 
@@ -71,6 +72,63 @@ describe("stop", () => {
     work.resolve()
     await stopped
     expect(processBatch).toHaveBeenCalledTimes(1)
+  })
+})
+
+describe("a stop right after start", () => {
+  it.each([true, false])(
+    "waits for the first poll, batch included; with maintenance: %o",
+    async (withUpkeep) => {
+      const upkeep = deferred()
+      const { polls, processBatch } = manualPolls()
+      const polling = create({
+        processBatch,
+        ...(withUpkeep && { performMaintenance: () => upkeep.promise }),
+      })
+      polling.start(handler, onError)
+      const stopped = vi.fn()
+      const stop = polling.stop().then(stopped)
+      upkeep.resolve()
+      await advance(10_000)
+      expect(processBatch).toHaveBeenCalledExactlyOnceWith(handler)
+      expect(stopped).not.toHaveBeenCalled()
+      polls[0]?.resolve()
+      await stop
+    },
+  )
+
+  it("makes one poll each time, however often the two alternate", async () => {
+    const processBatch = vi.fn(async () => {})
+    const polling = create({ processBatch, performMaintenance: async () => {} })
+    for (let round = 1; round <= 5; round += 1) {
+      polling.start(handler, onError)
+      await polling.stop()
+      expect(processBatch).toHaveBeenCalledTimes(round)
+    }
+  })
+})
+
+describe.each<[string, (polling: PollingService) => PollingService]>([
+  ["a Proxy", (polling) => new Proxy(polling, {})],
+  ["Object.create", (polling) => Object.create(polling)],
+])("through %s", (_, wrap) => {
+  it("the service works, also where some calls go to the wrapped object", async () => {
+    const processBatch = vi.fn(async () => {})
+    const polling = create({ processBatch })
+    const wrapped = wrap(polling)
+    wrapped.start(handler, onError)
+    polling.start(handler, onError)
+    wrapped.wake()
+    await settle()
+    expect(processBatch).toHaveBeenCalledTimes(2)
+    expect(wrapped.calculateBackoff(1)).toBe(100)
+    await polling.stop()
+    await advance(10_000)
+    expect(processBatch).toHaveBeenCalledTimes(2)
+    polling.start(handler, onError)
+    await wrapped.stop()
+    await advance(10_000)
+    expect(processBatch).toHaveBeenCalledTimes(3)
   })
 })
 

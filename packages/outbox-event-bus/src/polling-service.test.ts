@@ -30,14 +30,19 @@ describe("start", () => {
     polls[1]?.resolve()
   })
 
-  it("does nothing while started", async () => {
+  it("sets onError and nothing else while started", async () => {
     const processBatch = vi.fn(async () => {})
     const polling = create({ processBatch })
+    const other = vi.fn()
     polling.start(handler, onError)
-    polling.start(async () => {}, vi.fn())
+    polling.start(async () => {}, other)
+    expect(polling.onError).toBe(other)
     await advance(1000)
     expect(processBatch.mock.calls).toEqual([[handler], [handler]])
-    expect(polling.onError).toBe(onError)
+    processBatch.mockRejectedValue(new Error("down"))
+    await advance(1000)
+    expect(other).toHaveBeenCalledOnce()
+    expect(onError).not.toHaveBeenCalled()
   })
 
   it("calls the functions as methods of the config", async () => {
@@ -52,17 +57,52 @@ describe("start", () => {
     expect(config.polled).toBe(1)
   })
 
+  it("takes null as the default: 1000, 1000 and 30000 ms", async () => {
+    const processBatch = vi.fn(async () => {})
+    const absent = { pollIntervalMs: null, baseBackoffMs: null, maxErrorBackoffMs: null } as object
+    const polling = create({ ...absent, processBatch })
+    polling.start(handler, onError)
+    await advance(999)
+    expect(processBatch).toHaveBeenCalledTimes(1)
+    await advance(1)
+    expect(processBatch).toHaveBeenCalledTimes(2)
+    expect(polling.calculateBackoff(1)).toBe(1000)
+    processBatch.mockRejectedValue(new Error("down"))
+    await advance(1000 + 2000 + 4000 + 8000 + 16_000)
+    processBatch.mockClear()
+    await advance(29_999)
+    expect(processBatch).not.toHaveBeenCalled()
+    await advance(1)
+    expect(processBatch).toHaveBeenCalledOnce()
+  })
+
+  it.each([Number.POSITIVE_INFINITY, 2 ** 31])("takes %d ms as the longest that timers wait", async (ms) => {
+    const processBatch = vi.fn(async () => {})
+    const polling = create({
+      processBatch,
+      pollIntervalMs: ms,
+      baseBackoffMs: ms,
+      maxErrorBackoffMs: ms,
+    })
+    polling.start(handler, onError)
+    await advance(2 ** 31 - 2)
+    expect(processBatch).toHaveBeenCalledTimes(1)
+    processBatch.mockRejectedValue(new Error("down"))
+    await advance(1 + 2 ** 31 - 2)
+    expect(processBatch).toHaveBeenCalledTimes(2)
+  })
+
   it.each([
     ["pollIntervalMs", -1],
     ["baseBackoffMs", Number.NaN],
-    ["maxErrorBackoffMs", 2 ** 31],
+    ["maxErrorBackoffMs", -Infinity],
     ["pollIntervalMs", "10"],
   ])("refuses %s = %o by name, value and what is allowed", (option, value) => {
     const attempt = () => create({ [option]: value })
     expect(attempt).toThrow(ConfigurationError)
     expect(attempt).toThrow(option)
     expect(attempt).toThrow(String(value))
-    expect(attempt).toThrow("Allowed: milliseconds from 0 to 2147483647")
+    expect(attempt).toThrow("Allowed: milliseconds, at least 0")
   })
 })
 
@@ -179,6 +219,11 @@ describe("calculateBackoff", () => {
   it("doubles from baseBackoffMs", () => {
     const polling = create({ baseBackoffMs: 1000 })
     expect([1, 2, 3, 4].map((attempt) => polling.calculateBackoff(attempt))).toEqual([1000, 2000, 4000, 8000])
+  })
+
+  it("is a number after any count of failures, also without backoff", () => {
+    expect(create({ baseBackoffMs: 0 }).calculateBackoff(5000)).toBe(0)
+    expect(create({ baseBackoffMs: 1 }).calculateBackoff(5000)).toBe(Number.POSITIVE_INFINITY)
   })
 
   it("varies by 10 % either way, in whole milliseconds", () => {

@@ -3,7 +3,7 @@
 import { reportError } from "./error-reporting.ts"
 import { MaintenanceError, OperationalError, OutboxError } from "./errors.ts"
 import type { BusEvent } from "./event.ts"
-import { checkMilliseconds } from "./number-option.ts"
+import { checkMilliseconds, exponentialDelay } from "./number-option.ts"
 import type { ErrorHandler } from "./outbox.ts"
 import { PollingRun } from "./polling-run.ts"
 
@@ -11,12 +11,14 @@ type Handler = (event: BusEvent) => Promise<void>
 
 /** The options of {@link PollingService}. */
 export interface PollingServiceConfig {
-  /** The pause between the end of a poll and the next, in milliseconds, from 0. */
+  /** The pause between the end of a poll and the next, in milliseconds, from 0; `null` means 1000. */
   pollIntervalMs: number
-  /** After n failed polls in a row, the next one follows after `baseBackoffMs · 2^n`, in milliseconds, from 0. */
+  /**
+   * After n failed polls in a row, the next one follows after `baseBackoffMs · 2^n`, in milliseconds, from 0; `null` means 1000.
+   */
   baseBackoffMs: number
   /**
-   * The longest delay after a failed poll, in milliseconds, from 0.
+   * The longest delay after a failed poll, in milliseconds, from 0; `Infinity` for no limit.
    * @defaultValue 30000
    */
   maxErrorBackoffMs?: number
@@ -47,45 +49,51 @@ export class PollingService {
   /** Is told about failures of polls. Set by `start`, and free for the outbox's own reports. */
   onError: ErrorHandler | undefined
 
-  readonly #config: PollingServiceConfig
-  readonly #maxErrorBackoffMs: number
-  /** The latest run, until it has ended. */
-  #run: PollingRun | undefined
+  private readonly config: PollingServiceConfig
+  private readonly times: Required<
+    Pick<PollingServiceConfig, "pollIntervalMs" | "baseBackoffMs" | "maxErrorBackoffMs">
+  >
+  /** The latest run, until it has ended. In an object of its own, which objects created from this one share. */
+  private readonly latest: { run?: PollingRun | undefined } = {}
 
   /**
    * @param config - the times, and what a poll does
    * @throws {@link ConfigurationError} for a time that is not allowed; it names the option, the value and what is allowed
    */
   constructor(config: PollingServiceConfig) {
-    checkMilliseconds("pollIntervalMs", config.pollIntervalMs)
-    checkMilliseconds("baseBackoffMs", config.baseBackoffMs)
-    this.#maxErrorBackoffMs = checkMilliseconds("maxErrorBackoffMs", config.maxErrorBackoffMs ?? 30_000)
-    this.#config = config
+    this.config = config
+    this.times = {
+      pollIntervalMs: checkMilliseconds("pollIntervalMs", config.pollIntervalMs ?? 1000),
+      baseBackoffMs: checkMilliseconds("baseBackoffMs", config.baseBackoffMs ?? 1000),
+      maxErrorBackoffMs: checkMilliseconds("maxErrorBackoffMs", config.maxErrorBackoffMs ?? 30_000),
+    }
   }
 
   /**
-   * Polls at once, and then `pollIntervalMs` after each poll has ended. Does nothing while it is started. After a `stop`
-   * that has not resolved yet, the first poll follows the end of the poll under way.
+   * Polls at once, before it returns, and then `pollIntervalMs` after each poll has ended. While the service is started, it
+   * sets `onError` and does nothing else. After a `stop` that has not resolved yet, the first poll follows the end of the poll
+   * under way.
    *
    * @param handler - handed to `processBatch`
    * @param onError - is told about failures; it may throw
    */
   start(handler: Handler, onError: ErrorHandler): void {
-    if (this.#run && !this.#run.stopped) return
     this.onError = onError
-    const previous = this.#run
+    const previous = this.latest.run
+    if (previous && !previous.stopped) return
     const run = new PollingRun()
-    this.#run = run
-    void this.#poll(run, handler, previous)
+    this.latest.run = run
+    void this.poll(run, handler, previous)
   }
 
   /**
-   * Polls no more. Resolves when the poll under way has ended, at once if none is; never rejects. Must not be awaited by a
-   * handler, for which the poll waits.
+   * Polls no more. Resolves when the poll under way, maintenance and batch, has ended, at once if none is; never rejects. So
+   * the first poll of a `start` is always complete. Must not be awaited by a handler, for which the poll waits.
    */
   async stop(): Promise<void> {
-    this.#run?.stop()
-    await this.#run?.ended
+    const { run } = this.latest
+    run?.stop()
+    await run?.ended
   }
 
   /**
@@ -96,7 +104,7 @@ export class PollingService {
    * `AsyncLocalStorage` does not reach the handlers.
    */
   wake(): void {
-    this.#run?.wake()
+    this.latest.run?.wake()
   }
 
   /**
@@ -108,25 +116,25 @@ export class PollingService {
    */
   calculateBackoff(attempt: number): number {
     const jitter = 0.9 + Math.random() * 0.2
-    return Math.floor(this.#config.baseBackoffMs * 2 ** (attempt - 1) * jitter)
+    return Math.floor(exponentialDelay(this.times.baseBackoffMs, attempt - 1) * jitter)
   }
 
   /** The loop. It is never entered from `wake`, which only ends its pause: so it stays in the async context of `start`. */
-  async #poll(run: PollingRun, handler: Handler, previous: PollingRun | undefined): Promise<void> {
+  private async poll(run: PollingRun, handler: Handler, previous: PollingRun | undefined): Promise<void> {
     if (previous) await previous.ended
     let failedPolls = 0
     while (!run.stopped) {
       run.beginPoll()
-      if (await this.#pollOnce(handler)) {
+      if (await this.pollOnce(handler)) {
         failedPolls = 0
-        await run.pause(this.#config.pollIntervalMs, { wakeable: true })
+        await run.pause(this.times.pollIntervalMs, { wakeable: true })
       } else {
         failedPolls += 1
-        const backoffMs = Math.min(this.calculateBackoff(failedPolls + 1), this.#maxErrorBackoffMs)
+        const backoffMs = Math.min(this.calculateBackoff(failedPolls + 1), this.times.maxErrorBackoffMs)
         await run.pause(backoffMs, { wakeable: false })
       }
     }
-    if (this.#run === run) this.#run = undefined
+    if (this.latest.run === run) this.latest.run = undefined
     run.end()
   }
 
@@ -134,15 +142,15 @@ export class PollingService {
    * Maintenance and batch. Tells whether the poll succeeded: failed maintenance is reported but does not count, since
    * backing off would hold up the events, which can still be delivered.
    */
-  async #pollOnce(handler: Handler): Promise<boolean> {
+  private async pollOnce(handler: Handler): Promise<boolean> {
     try {
       // Without maintenance nothing is awaited: `start` calls processBatch before it returns.
-      if (this.#config.performMaintenance) await this.#config.performMaintenance()
+      if (this.config.performMaintenance) await this.config.performMaintenance()
     } catch (error) {
       reportError(this.onError, new MaintenanceError(error))
     }
     try {
-      await this.#config.processBatch(handler)
+      await this.config.processBatch(handler)
       return true
     } catch (cause) {
       const error =

@@ -15,7 +15,7 @@ export interface IPublisher {
 /** How a batch that fails is tried again. */
 export type RetryOptions = {
   /**
-   * How often a batch is tried in all; an integer of at least 1.
+   * How often a batch is tried in all; an integer of at least 1, or `Infinity`.
    * @defaultValue 3
    */
   maxAttempts?: number
@@ -25,7 +25,7 @@ export type RetryOptions = {
    */
   initialDelayMs?: number
   /**
-   * The longest delay, in milliseconds.
+   * The longest delay, in milliseconds; `Infinity` for no limit.
    * @defaultValue 10000
    */
   maxDelayMs?: number
@@ -34,7 +34,7 @@ export type RetryOptions = {
 /** How events are gathered into batches. */
 export type ProcessingOptions = {
   /**
-   * How many events fill the buffer, which is then flushed; an integer of at least 1.
+   * How many events fill the buffer, which is then flushed; an integer of at least 1, or `Infinity`: time alone flushes it.
    * @defaultValue 50
    */
   bufferSize?: number
@@ -44,12 +44,12 @@ export type ProcessingOptions = {
    */
   bufferTimeoutMs?: number
   /**
-   * How many batches are under way at once, their retries included; an integer of at least 1.
+   * How many batches are under way at once, their retries included; an integer of at least 1, or `Infinity`.
    * @defaultValue 5
    */
   concurrency?: number
   /**
-   * The largest batch; an integer of at least 1. A fuller buffer is split.
+   * The largest batch; an integer of at least 1, or `Infinity`. A fuller buffer is split.
    * @defaultValue `bufferSize`
    */
   maxBatchSize?: number
@@ -69,26 +69,39 @@ export type ResolvedPublisherConfig = {
   processing: Required<ProcessingOptions>
 }
 
+/** What the options of publishers are unless they are given. */
+export const PUBLISHER_DEFAULTS = {
+  bufferSize: 50,
+  bufferTimeoutMs: 100,
+  concurrency: 5,
+  maxAttempts: 3,
+  initialDelayMs: 1000,
+  maxDelayMs: 10_000,
+} as const
+
 /**
- * Fills in the defaults.
+ * Fills in the defaults, also for options that are `null`.
  *
  * @throws {@link ConfigurationError} for an option that is not allowed; it names the option, the value and what is allowed
  */
-export function resolvePublisherConfig(config: PublisherConfig): ResolvedPublisherConfig {
-  const { maxAttempts = 3, initialDelayMs = 1000, maxDelayMs = 10_000 } = config.retryConfig ?? {}
-  const processing = config.processingConfig ?? {}
-  const { bufferSize = 50, bufferTimeoutMs = 100, concurrency = 5, maxBatchSize = bufferSize } = processing
+export function resolvePublisherConfig(config: PublisherConfig | null | undefined): ResolvedPublisherConfig {
+  const given = { ...config?.retryConfig, ...config?.processingConfig }
+  const integer = (option: "maxAttempts" | "bufferSize" | "concurrency") =>
+    checkInteger(option, given[option] ?? PUBLISHER_DEFAULTS[option], 1)
+  const milliseconds = (option: "initialDelayMs" | "maxDelayMs" | "bufferTimeoutMs") =>
+    checkMilliseconds(option, given[option] ?? PUBLISHER_DEFAULTS[option])
+  const bufferSize = integer("bufferSize")
   return {
     retry: {
-      maxAttempts: checkInteger("maxAttempts", maxAttempts, 1),
-      initialDelayMs: checkMilliseconds("initialDelayMs", initialDelayMs),
-      maxDelayMs: checkMilliseconds("maxDelayMs", maxDelayMs),
+      maxAttempts: integer("maxAttempts"),
+      initialDelayMs: milliseconds("initialDelayMs"),
+      maxDelayMs: milliseconds("maxDelayMs"),
     },
     processing: {
-      bufferSize: checkInteger("bufferSize", bufferSize, 1),
-      bufferTimeoutMs: checkMilliseconds("bufferTimeoutMs", bufferTimeoutMs),
-      concurrency: checkInteger("concurrency", concurrency, 1),
-      maxBatchSize: checkInteger("maxBatchSize", maxBatchSize, 1),
+      bufferSize,
+      bufferTimeoutMs: milliseconds("bufferTimeoutMs"),
+      concurrency: integer("concurrency"),
+      maxBatchSize: checkInteger("maxBatchSize", given.maxBatchSize ?? bufferSize, 1),
     },
   }
 }
