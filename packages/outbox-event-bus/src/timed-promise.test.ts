@@ -91,24 +91,82 @@ describe("createTimedPromise", () => {
     expect(cleanup).toHaveBeenCalledOnce()
   })
 
-  it("lets no cleanup that throws disturb the others or the outcome", async () => {
-    const emitWarning = vi.spyOn(process, "emitWarning").mockImplementation(() => {})
+  it("follows a promise that it is resolved with", async () => {
     const timed = create()
-    const cleanup = vi.fn()
-    timed.addCleanup(() => {
-      throw new Error("stuck")
-    })
-    timed.addCleanup(cleanup)
-    timed.resolve(1)
-    await expect(timed.start()).resolves.toBe(1)
-    expect(cleanup).toHaveBeenCalledOnce()
-    expect(emitWarning).toHaveBeenCalledOnce()
+    const fulfilled = timed.start()
+    timed.resolve(Promise.resolve(1))
+    timed.reject(new Error("ignored"))
+    await expect(fulfilled).resolves.toBe(1)
+    const error = new Error("of the other")
+    const rejected = create()
+    // biome-ignore lint/suspicious/noThenProperty: anything with a `then` counts as a promise
+    const thenable: PromiseLike<number> = { then: (_, reject) => Promise.reject(error).then(null, reject) }
+    rejected.resolve(thenable)
+    await vi.advanceTimersByTimeAsync(1)
+    await expect(rejected.start()).rejects.toBe(error)
   })
 
-  it.each([-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, "5" as unknown as number])(
-    "refuses %o as a time",
-    (timeoutMs) => {
-      expect(() => createTimedPromise(timeoutMs, () => late)).toThrow(ConfigurationError)
-    },
-  )
+  it("may be rejected without an error", async () => {
+    const timed = create()
+    timed.reject()
+    await expect(timed.start()).rejects.toBeUndefined()
+  })
+
+  describe("with cleanups that throw", () => {
+    const stuck = new Error("stuck")
+    const brokenCleanups = (timed: ReturnType<typeof create>) => {
+      const last = vi.fn()
+      timed.addCleanup(() => {
+        throw stuck
+      })
+      timed.addCleanup(() => {
+        throw new Error("stuck too")
+      })
+      timed.addCleanup(last)
+      return last
+    }
+
+    beforeEach(() => void vi.spyOn(process, "emitWarning").mockImplementation(() => {}))
+
+    it("rejects with what the first of them throws, and runs the others", async () => {
+      const timed = create()
+      const last = brokenCleanups(timed)
+      timed.resolve(1)
+      await expect(timed.start()).rejects.toBe(stuck)
+      expect(last).toHaveBeenCalledOnce()
+      expect(process.emitWarning).toHaveBeenCalledOnce()
+    })
+
+    it.each(["reject", "time"])("keeps the error that was there first, of %s", async (how) => {
+      const timed = create()
+      const last = brokenCleanups(timed)
+      const rejection = expect(timed.start()).rejects.toBe(late)
+      if (how === "reject") timed.reject(late)
+      await vi.advanceTimersByTimeAsync(100)
+      await rejection
+      expect(last).toHaveBeenCalledOnce()
+      expect(process.emitWarning).toHaveBeenCalledTimes(2)
+    })
+
+    it("is not settled by them in another way", async () => {
+      const timed = create()
+      timed.addCleanup(() => timed.reject(stuck))
+      timed.resolve(1)
+      await expect(timed.start()).resolves.toBe(1)
+    })
+  })
+
+  it.each([Number.POSITIVE_INFINITY, 2 ** 31])("waits %d ms as long as timers can", async (timeoutMs) => {
+    const timed = createTimedPromise<number>(timeoutMs, () => late)
+    const settled = vi.fn()
+    const promise = timed.start().finally(settled)
+    await vi.advanceTimersByTimeAsync(2 ** 31 - 2)
+    expect(settled).not.toHaveBeenCalled()
+    timed.resolve(1)
+    await promise
+  })
+
+  it.each([-1, Number.NaN, "5" as unknown as number])("refuses %o as a time", (timeoutMs) => {
+    expect(() => createTimedPromise(timeoutMs, () => late)).toThrow(ConfigurationError)
+  })
 })

@@ -1,29 +1,35 @@
 // A promise that someone else settles, or else a timer, with work to do when either has happened.
 
 import { callGuarded } from "./guarded-call.ts"
-import { checkMilliseconds } from "./number-option.ts"
+import { checkMilliseconds, timerDelay } from "./number-option.ts"
 
 /** What {@link createTimedPromise} returns. */
 export type TimedPromise<T> = {
-  /** Fulfils the promise; without effect once it is settled. */
-  resolve: (value: T) => void
+  /**
+   * Fulfils the promise, or lets it follow another one, whose outcome it then takes. Without effect once it is settled or
+   * follows another.
+   */
+  resolve: (value: T | PromiseLike<T>) => void
   /** Rejects the promise; without effect once it is settled. */
-  reject: (error: unknown) => void
+  reject: (error?: unknown) => void
   /**
    * Adds work to do when the promise is settled, in whatever way; at once if it is settled already. Each runs once, in the
-   * order added. One that throws keeps none of the others from running; it becomes a process warning.
+   * order added, and all run even if one throws. The first that throws rejects a promise that would have been fulfilled;
+   * other failures of cleanups become process warnings.
    */
   addCleanup: (cleanup: () => void) => void
-  /** Begins the timer, unless the promise is settled, and returns the promise. A second call returns it again. */
+  /** Starts the timer, unless the promise is settled, and returns the promise. A second call returns it again. */
   start: () => Promise<T>
 }
+
+type Outcome<T> = { readonly value: T | PromiseLike<T> } | { readonly error: unknown }
 
 /**
  * Creates a promise that is settled from outside or, `timeoutMs` after `start()`, rejected.
  *
- * @param timeoutMs - how long to wait, in milliseconds, from 0
- * @param onTimeoutError - makes the error to reject with when the time is over
- * @throws {@link ConfigurationError} where `timeoutMs` is nothing a timer can wait
+ * @param timeoutMs - how long to wait, in milliseconds, from 0; more than timers support (almost 25 days) is cut to that
+ * @param onTimeoutError - makes the error to reject with when the timeout expires
+ * @throws {@link ConfigurationError} if `timeoutMs` is not a number of milliseconds
  * @example
  * ```ts
  * const answer = createTimedPromise<string>(1000, () => new TimeoutError("the answer", 1000))
@@ -39,44 +45,52 @@ export function createTimedPromise<T>(timeoutMs: number, onTimeoutError: () => u
   let settled = false
   let started = false
   let timer: ReturnType<typeof setTimeout> | undefined
-  let fulfil!: (value: T) => void
+  let fulfil!: (value: T | PromiseLike<T>) => void
   let refuse!: (error: unknown) => void
   const promise = new Promise<T>((resolve, reject) => {
     fulfil = resolve
     refuse = reject
   })
 
-  const runCleanup = (cleanup: () => void) => callGuarded("the cleanup of a timed promise", cleanup)
-  const settle = (how: () => void) => {
-    // A second settlement finds the promise deaf, the timer cleared and the cleanups gone.
+  const guard = (work: () => unknown) => callGuarded("the cleanup of a timed promise", work)
+  const settle = (intended: Outcome<T>) => {
+    if (settled) return
     settled = true
     clearTimeout(timer)
-    how()
-    for (const cleanup of cleanups.splice(0)) runCleanup(cleanup)
+    // Nobody has the promise before start(), so nobody can have failed to handle its rejection.
+    if (!started) promise.catch(() => {})
+    let outcome = intended
+    for (const cleanup of cleanups) {
+      guard(() => {
+        try {
+          return cleanup()
+        } catch (error) {
+          // Keep the first error; it is usually the root cause.
+          if ("error" in outcome) throw error
+          outcome = { error }
+        }
+      })
+    }
+    if ("error" in outcome) refuse(outcome.error)
+    else fulfil(outcome.value)
   }
-  const reject = (error: unknown) =>
-    settle(() => {
-      refuse(error)
-      // Nobody has the promise before start(), so nobody can have failed to handle its rejection.
-      if (!started) promise.catch(() => {})
-    })
 
   return {
-    resolve: (value) => settle(() => fulfil(value)),
-    reject,
+    resolve: (value) => settle({ value }),
+    reject: (error) => settle({ error }),
     addCleanup: (cleanup) => {
-      if (settled) runCleanup(cleanup)
+      if (settled) guard(cleanup)
       else cleanups.push(cleanup)
     },
     start: () => {
       if (!settled && !started) {
         timer = setTimeout(() => {
           try {
-            reject(onTimeoutError())
+            settle({ error: onTimeoutError() })
           } catch (error) {
-            reject(error)
+            settle({ error })
           }
-        }, timeoutMs)
+        }, timerDelay(timeoutMs))
       }
       started = true
       return promise
