@@ -5,6 +5,7 @@ import { ConfigurationError, HandlerError, MaxRetriesExceededError, type OutboxE
 import type { BusEvent } from "./event.ts"
 import { InMemoryOutbox } from "./in-memory-outbox.ts"
 import { anEvent } from "./manual-outbox.fixture.ts"
+import { OutboxEventBus } from "./outbox-event-bus.ts"
 
 const handler = vi.fn<(event: BusEvent) => Promise<void>>()
 const onError = vi.fn<(error: OutboxError) => void>()
@@ -81,14 +82,32 @@ describe("delivery", () => {
     expect(handled()).toEqual(["a"])
   })
 
-  it("is not affected by a second start", async () => {
-    const second = vi.fn()
+  it("keeps its handler over a second start, which sets onError", async () => {
+    const second = { handler: vi.fn(), onError: vi.fn() }
     outbox.start(handler, onError)
-    outbox.start(second, vi.fn())
+    outbox.start(second.handler, second.onError)
+    expect(outbox.onError).toBe(second.onError)
+    failWith("no stock")
     await outbox.publish(named("a"))
     await outbox.stop()
-    expect(handled()).toEqual(["a"])
-    expect(second).not.toHaveBeenCalled()
+    expect(handled()).toEqual(["a", "a"])
+    expect(second.handler).not.toHaveBeenCalled()
+    expect(second.onError).toHaveBeenCalledOnce()
+    expect(onError).not.toHaveBeenCalled()
+  })
+
+  it("reports to the onError that is set by then, if any", async () => {
+    const other = vi.fn()
+    outbox.start(handler, onError)
+    failWith("no stock", "still none")
+    outbox.onError = other
+    await outbox.publish(named("a"))
+    await advance(0)
+    expect(other).toHaveBeenCalledOnce()
+    outbox.onError = undefined
+    await advance(1000)
+    expect(handled()).toEqual(["a", "a", "a"])
+    expect(onError).not.toHaveBeenCalled()
   })
 
   it("keeps a publisher's async context away from handlers", async () => {
@@ -102,7 +121,7 @@ describe("delivery", () => {
 })
 
 describe("a failed attempt", () => {
-  it("is reported and repeated in the next round, behind the others", async () => {
+  it("is reported and retried in the next round", async () => {
     failWith("no stock")
     await outbox.publish(named("a", "b"))
     outbox.start(handler, onError)
@@ -119,8 +138,20 @@ describe("a failed attempt", () => {
     expect(await outbox.getFailedEvents()).toEqual([])
   })
 
+  it("is retried ahead of what was published meanwhile, in the order of the round before", async () => {
+    failWith("1", "2")
+    handler.mockImplementationOnce(() => outbox.publish(named("meanwhile")))
+    await outbox.publish(named("a", "b", "c"))
+    outbox.start(handler, onError)
+    await advance(0)
+    await outbox.publish(named("later"))
+    await advance(10)
+    expect(handled()).toEqual(["a", "b", "c", "a", "b", "meanwhile", "later"])
+  })
+
   it.each([
     [undefined, 4],
+    [null as unknown as undefined, 4],
     [0, 1],
     [1, 2],
   ])(
@@ -141,14 +172,26 @@ describe("a failed attempt", () => {
         retryCount: attempts,
         lastAttemptAt: expect.any(Date),
       }
+      // As the original counts: attempts in the report, retries in the dead letter.
+      const kept = { ...letter, retryCount: attempts - 1 }
       expect(errors.at(-1)).toBeInstanceOf(MaxRetriesExceededError)
       expect(errors.at(-1)).toMatchObject({
         event: letter,
         message: `Max retries exceeded (${attempts}). Event moved to DLQ.`,
       })
-      expect(await outbox.getFailedEvents()).toEqual([letter])
+      expect(await outbox.getFailedEvents()).toEqual([kept])
     },
   )
+
+  it("with maxRetries Infinity is retried until it succeeds", async () => {
+    outbox = new InMemoryOutbox({ maxRetries: Number.POSITIVE_INFINITY })
+    failWith(...Array.from({ length: 50 }, () => "no stock"))
+    await outbox.publish(named("a"))
+    outbox.start(handler, onError)
+    await advance(1000)
+    expect(handler).toHaveBeenCalledTimes(51)
+    expect(await outbox.getFailedEvents()).toEqual([])
+  })
 
   it("counts the same when the handler throws synchronously", async () => {
     handler.mockImplementationOnce(() => {
@@ -169,7 +212,7 @@ describe("a failed attempt", () => {
     await outbox.publish(named("a"))
     outbox.start(handler, onError)
     await advance(1000)
-    expect(await outbox.getFailedEvents()).toMatchObject([{ id: "a", error: "no stock", retryCount: 4 }])
+    expect(await outbox.getFailedEvents()).toMatchObject([{ id: "a", error: "no stock", retryCount: 3 }])
     expect(emitWarning).toHaveBeenCalledTimes(4)
   })
 })
@@ -187,16 +230,16 @@ describe("dead letters", () => {
     handler.mockClear()
   })
 
-  it("are listed newest occurrence first, as copies", async () => {
+  it("are listed in the order in which they were dead-lettered, as copies", async () => {
     const letters = await outbox.getFailedEvents()
-    expect(letters.map(({ id }) => id)).toEqual(["new", "middle", "old"])
+    expect(letters.map(({ id }) => id)).toEqual(["old", "new", "middle"])
     for (const letter of letters) letter.id = "changed"
-    expect((await outbox.getFailedEvents()).map(({ id }) => id)).toEqual(["new", "middle", "old"])
+    expect((await outbox.getFailedEvents()).map(({ id }) => id)).toEqual(["old", "new", "middle"])
   })
 
   it("are queued again by id, as they were published; other ids are ignored", async () => {
     await outbox.retryEvents(["middle", "unknown"])
-    expect((await outbox.getFailedEvents()).map(({ id }) => id)).toEqual(["new", "old"])
+    expect((await outbox.getFailedEvents()).map(({ id }) => id)).toEqual(["old", "new"])
     await advance(1000)
     expect(handler).toHaveBeenCalledExactlyOnceWith(at("middle", 2))
   })
@@ -211,7 +254,28 @@ describe("dead letters", () => {
     await outbox.retryEvents(["a"])
     await advance(100)
     expect(handler).toHaveBeenCalledTimes(4)
-    expect(await outbox.getFailedEvents()).toMatchObject([{ id: "a", retryCount: 2 }])
+    expect(await outbox.getFailedEvents()).toMatchObject([{ id: "a", retryCount: 1 }])
+  })
+})
+
+describe.each<[string, (outbox: InMemoryOutbox) => InMemoryOutbox]>([
+  ["a Proxy", (original) => new Proxy(original, {})],
+  ["Object.create", (original) => Object.create(original)],
+])("through %s", (_, wrap) => {
+  it("the outbox works, also where some calls go to the wrapped object", async () => {
+    const wrapped = wrap(outbox)
+    await outbox.publish(named("a"))
+    handler.mockRejectedValue(new Error("no stock"))
+    wrapped.start(handler, onError)
+    await wrapped.publish(named("b"))
+    await wrapped.stop()
+    expect(onError).toHaveBeenCalledTimes(8)
+    handler.mockReset().mockResolvedValue(undefined)
+    await wrapped.retryEvents(["a"])
+    expect(await outbox.getFailedEvents()).toMatchObject([{ id: "b" }])
+    outbox.start(handler, onError)
+    await wrapped.stop()
+    expect(handled()).toEqual(["a"])
   })
 })
 
@@ -246,17 +310,44 @@ describe("stop", () => {
     expect(await outbox.getFailedEvents()).toHaveLength(2)
   })
 
-  it("ends with a handler that always publishes, and keeps what it published for the next start", async () => {
-    handler.mockImplementation(async ({ id }) => outbox.publish(named(`${id}+`)))
-    outbox.start(handler, onError)
-    await outbox.publish(named("a"))
-    await outbox.stop()
-    await outbox.stop()
-    expect(handled()).toEqual(["a", "a+"]) // one in the round under way, one in the drain
-    handler.mockReset().mockResolvedValue(undefined)
+  it("delivers what handlers publish meanwhile, and what they publish then", async () => {
+    handler.mockImplementation(async ({ id }) => {
+      if (id.length < 5) await outbox.publish(named(`${id}+`))
+    })
     outbox.start(handler, onError)
     await advance(0)
-    expect(handled()).toEqual(["a++"])
+    await outbox.publish(named("a"))
+    await outbox.stop()
+    expect(handled()).toEqual(["a", "a+", "a++", "a+++", "a++++"])
+  })
+
+  it("right after start delivers what is queued", async () => {
+    const bus = new OutboxEventBus(outbox, onError)
+    bus.on("order.placed", handler)
+    for (const round of [1, 2, 3]) {
+      await bus.emitMany(named(`a${round}`, `b${round}`))
+      bus.start()
+      await bus.stop()
+    }
+    expect(handled()).toEqual(["a1", "b1", "a2", "b2", "a3", "b3"])
+  })
+
+  it("leaves what is left to a start before it has resolved", async () => {
+    const next = vi.fn<(event: BusEvent) => Promise<void>>(async () => {})
+    const work = deferred()
+    handler.mockImplementation(() => work.promise)
+    outbox.start(handler, onError)
+    await advance(0)
+    await outbox.publish(named("a"))
+    const stop = outbox.stop()
+    await advance(0)
+    outbox.start(next, onError)
+    await outbox.publish(named("b"))
+    work.resolve()
+    await stop
+    await advance(10)
+    expect(handled()).toEqual(["a"])
+    expect(next.mock.calls.map(([{ id }]) => id)).toEqual(["b"])
   })
 
   it("and a start that does not wait for it never run two handlers at once", async () => {

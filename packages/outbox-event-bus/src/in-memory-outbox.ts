@@ -8,24 +8,25 @@ import type { ErrorHandler, IOutbox } from "./outbox.ts"
 import { PollingService } from "./polling-service.ts"
 
 type Handler = (event: BusEvent) => Promise<void>
-type QueuedEvent = { readonly event: BusEvent; readonly retryCount: number }
-type Delivery = { readonly handler: Handler; readonly onError: ErrorHandler }
+type QueuedEvent = { readonly event: BusEvent; readonly failures: number }
+/** To whom the latest `start` delivers and reports. */
+type Delivery = { readonly handler: Handler; onError: ErrorHandler }
 
 const POLL_INTERVAL_MS = 10
 
 /** The options of {@link InMemoryOutbox}. */
 export type InMemoryOutboxConfig = {
   /**
-   * How often an event is tried again after its first failure; an integer of at least 0. The handler runs at most once more
-   * than that.
+   * How often an event is retried after its first failure; an integer of at least 0, or `Infinity`. The handler runs at most
+   * once more than that.
    * @defaultValue 3
    */
   maxRetries?: number
 }
 
 /**
- * Keeps events in memory and delivers them every 10 ms, one at a time, in the order published. A failed event is tried again
- * in the next round, behind the others. Transactions are accepted and ignored: an event is queued at once.
+ * Keeps events in memory and delivers them every 10 ms, one at a time, in the order published. Failed events are retried in
+ * the next round, ahead of what was published meanwhile. Transactions are accepted and ignored: an event is queued at once.
  *
  * @example
  * ```ts
@@ -33,26 +34,31 @@ export type InMemoryOutboxConfig = {
  * ```
  */
 export class InMemoryOutbox implements IOutbox<unknown> {
-  readonly #maxRetries: number
-  readonly #polling: PollingService
-  readonly #queue: QueuedEvent[] = []
-  #deadLetters: FailedBusEvent[] = []
-  #started = false
-  /** To whom the latest `start` delivers. */
-  #delivery: Delivery | undefined
-  /** The end of the latest round: a drain and the polls of a later start take turns, so handlers never run side by side. */
-  #lastRound: Promise<void> = Promise.resolve()
+  /** Is told about failed attempts. Set by `start`, also while the outbox is started; may be replaced at any time. */
+  onError: ErrorHandler | undefined
+
+  private readonly maxRetries: number
+  private readonly polling: PollingService
+  /** What changes, in an object of its own, which objects created from this one share. */
+  private readonly state: {
+    queue: QueuedEvent[]
+    deadLetters: FailedBusEvent[]
+    started: boolean
+    delivery?: Delivery
+    /** The end of the latest round: a drain and the polls of a later start take turns, so handlers never run side by side. */
+    lastRound: Promise<void>
+  } = { queue: [], deadLetters: [], started: false, lastRound: Promise.resolve() }
 
   /**
    * @param config - the options
    * @throws {@link ConfigurationError} if `maxRetries` is not an integer of at least 0
    */
   constructor(config: InMemoryOutboxConfig = {}) {
-    this.#maxRetries = checkInteger("maxRetries", config.maxRetries ?? 3, 0)
-    this.#polling = new PollingService({
+    this.maxRetries = checkInteger("maxRetries", config?.maxRetries ?? 3, 0)
+    this.polling = new PollingService({
       pollIntervalMs: POLL_INTERVAL_MS,
       baseBackoffMs: POLL_INTERVAL_MS,
-      processBatch: () => this.#inTurn((delivery) => this.#deliverQueued(delivery)),
+      processBatch: () => this.inTurn((delivery) => this.deliverQueued(delivery)),
     })
   }
 
@@ -63,14 +69,15 @@ export class InMemoryOutbox implements IOutbox<unknown> {
    * @param _transaction - ignored
    */
   async publish(events: BusEvent[], _transaction?: unknown): Promise<void> {
-    for (const event of events) this.#queue.push({ event: { ...event }, retryCount: 0 })
+    for (const event of events) this.state.queue.push({ event: { ...event }, failures: 0 })
   }
 
-  /** All dead letters, newest occurrence first. */
+  /**
+   * All dead letters, in the order in which they were dead-lettered. The `retryCount` of each is `maxRetries`: its first attempt
+   * was no retry.
+   */
   async getFailedEvents(): Promise<FailedBusEvent[]> {
-    return this.#deadLetters
-      .map((event) => ({ ...event }))
-      .sort((a, b) => b.occurredAt.getTime() - a.occurredAt.getTime())
+    return this.state.deadLetters.map((event) => ({ ...event }))
   }
 
   /**
@@ -79,72 +86,71 @@ export class InMemoryOutbox implements IOutbox<unknown> {
    * @param eventIds - ids of dead letters; others are ignored
    */
   async retryEvents(eventIds: string[]): Promise<void> {
+    const { state } = this
     const ids = new Set(eventIds)
-    const chosen = this.#deadLetters.filter(({ id }) => ids.has(id))
-    this.#deadLetters = this.#deadLetters.filter(({ id }) => !ids.has(id))
+    const chosen = state.deadLetters.filter(({ id }) => ids.has(id))
+    state.deadLetters = state.deadLetters.filter(({ id }) => !ids.has(id))
     await this.publish(chosen.map(({ error: _, retryCount: __, lastAttemptAt: ___, ...event }) => event))
   }
 
   /**
-   * Begins to deliver. Does nothing while the outbox is started.
+   * Begins to deliver. While the outbox is started, it sets `onError` and does nothing else.
    *
    * @param handler - is called with each event
    * @param onError - gets a `HandlerError` for each failed attempt and a `MaxRetriesExceededError` for the last; it may throw
    */
   start(handler: Handler, onError: ErrorHandler): void {
-    if (this.#started) return
-    this.#started = true
-    this.#delivery = { handler, onError }
-    this.#polling.start(handler, onError)
+    const { state } = this
+    this.onError = onError
+    const report: ErrorHandler = (error) => this.onError?.(error)
+    if (state.started && state.delivery) {
+      state.delivery.onError = report
+      return
+    }
+    state.started = true
+    state.delivery = { handler, onError: report }
+    this.polling.start(handler, report)
   }
 
   /**
-   * Ends the round under way and then delivers what is queued, retries included; resolves when each of these events is
-   * handled or a dead letter. What is published during that last part stays queued for the next `start`, so a handler that
-   * publishes whenever it runs can't keep the outbox from stopping.
+   * Delivers what is queued, retries and what handlers publish meanwhile included; resolves when each of these events is
+   * handled or a dead letter. So it does not resolve while a handler publishes without end. A `start` before that takes over
+   * what is left.
    */
   async stop(): Promise<void> {
-    const mustDrain = this.#started
-    this.#started = false
-    await this.#polling.stop()
-    await this.#inTurn(async (delivery) => {
-      if (mustDrain) await this.#drain(delivery)
+    const { state } = this
+    const mustDrain = state.started
+    state.started = false
+    await this.polling.stop()
+    await this.inTurn(async (delivery) => {
+      while (mustDrain && !state.started && state.queue.length > 0) await this.deliverQueued(delivery)
     })
   }
 
   /** Runs a round when the rounds before it have ended. */
-  async #inTurn(round: (delivery: Delivery) => Promise<void>): Promise<void> {
-    this.#lastRound = this.#lastRound.then(async () => {
-      if (this.#delivery) await round(this.#delivery)
+  private async inTurn(round: (delivery: Delivery) => Promise<void>): Promise<void> {
+    const { state } = this
+    state.lastRound = state.lastRound.then(async () => {
+      if (state.delivery) await round(state.delivery)
     })
-    await this.#lastRound
+    await state.lastRound
   }
 
-  async #deliverQueued(delivery: Delivery): Promise<void> {
-    const failed = await this.#deliver(this.#queue.splice(0), delivery)
-    this.#queue.push(...failed)
-  }
-
-  /** Ends, since each event fails at most `maxRetries + 1` times and none is added. */
-  async #drain(delivery: Delivery): Promise<void> {
-    let remaining = this.#queue.splice(0)
-    while (remaining.length > 0) remaining = await this.#deliver(remaining, delivery)
-  }
-
-  /** Hands the events over one by one, and returns those that failed and have attempts left. */
-  async #deliver(queued: QueuedEvent[], { handler, onError }: Delivery): Promise<QueuedEvent[]> {
+  /** Hands over what is queued now, one by one. What fails with attempts left comes first in the next round. */
+  private async deliverQueued(delivery: Delivery): Promise<void> {
+    const { state } = this
     const toRetry: QueuedEvent[] = []
-    for (const { event, retryCount: failedBefore } of queued) {
+    for (const { event, failures: failedBefore } of state.queue.splice(0)) {
       try {
-        await handler(event)
+        await delivery.handler(event)
       } catch (error) {
-        const retryCount = failedBefore + 1
-        if (retryCount <= this.#maxRetries) toRetry.push({ event, retryCount })
-        else this.#deadLetters.push(deadLetter(event, error, retryCount))
-        reportEventError(onError, error, event, retryCount, this.#maxRetries)
+        const failures = failedBefore + 1
+        if (failures <= this.maxRetries) toRetry.push({ event, failures })
+        else state.deadLetters.push(deadLetter(event, error, this.maxRetries))
+        reportEventError(delivery.onError, error, event, failures, this.maxRetries)
       }
     }
-    return toRetry
+    state.queue = [...toRetry, ...state.queue]
   }
 }
 

@@ -26,7 +26,7 @@ export interface IOutbox<TTransaction = unknown> {
   publish(events: BusEvent[], transaction?: TTransaction): Promise<void>
 
   /**
-   * The dead letters, newest occurrence first. An implementation may cap the list.
+   * The dead letters, newest occurrence first unless the implementation documents another order. It may cap the list.
    */
   getFailedEvents(): Promise<FailedBusEvent[]>
 

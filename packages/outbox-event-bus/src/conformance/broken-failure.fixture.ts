@@ -78,6 +78,11 @@ export const BROKEN_FAILURE: BrokenOutboxes = {
       }
     },
   },
+  "lists dead letters by occurrence although it claims otherwise": {
+    caughtBy: "lists dead letters in the order in which they were dead-lettered",
+    claims: { deadLetterOrder: "as dead-lettered" },
+    outbox: TableOutbox,
+  },
   "takes only errors for failures": {
     caughtBy: "takes whatever a handler throws",
     outbox: class extends TableOutbox {

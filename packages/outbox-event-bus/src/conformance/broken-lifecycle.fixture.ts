@@ -59,6 +59,20 @@ export const BROKEN_LIFECYCLE: BrokenOutboxes = {
       }
     },
   },
+  "is stopped before its first poll": {
+    caughtBy: "makes progress each time it is stopped right after its start",
+    outbox: class extends TableOutbox {
+      protected override async loop(run: Run, previous?: Promise<void>) {
+        await previous
+        if (!run.isOver) await super.loop(run)
+      }
+    },
+  },
+  "leaves events behind although it claims to drain": {
+    caughtBy: "delivers what is queued before a stop resolves",
+    claims: { drainsOnStop: true },
+    outbox: TableOutbox,
+  },
   "loses what is published while it is stopped": {
     caughtBy: "keeps what is published while it is stopped",
     outbox: class extends TableOutbox {

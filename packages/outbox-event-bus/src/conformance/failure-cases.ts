@@ -3,7 +3,7 @@
 import assert from "node:assert/strict"
 import type { OutboxError } from "../errors.ts"
 import type { BusEvent } from "../event.ts"
-import { assertOnce, type SceneCase } from "./scene.ts"
+import { assertOnce, type Scene, type SceneCase } from "./scene.ts"
 
 // By name and not by class: the suite and the outbox may have the core in two module formats.
 const HANDLER_ERROR = "HandlerError"
@@ -83,22 +83,25 @@ export const FAILURE_CASES: readonly SceneCase[] = [
       const { error, retryCount, lastAttemptAt, ...published } = letter ?? assert.fail()
       assert.deepEqual(published, event)
       assert.equal(error, `failure ${scene.handlerRuns(2)}`, "the last failure")
-      assert.equal(retryCount, scene.handlerRuns(2), "attempts that failed")
+      assert(scene.deadLetterCounts(2).includes(retryCount), `its retry count, ${retryCount}`)
       assert(lastAttemptAt instanceof Date, "lastAttemptAt is a Date")
       assert(lastAttemptAt.getTime() >= before && lastAttemptAt.getTime() <= Date.now())
     },
   },
   {
     name: "lists dead letters in the order of occurrence, the newest first",
+    when: ({ deadLetterOrder }) => deadLetterOrder !== "as dead-lettered",
     run: async (scene) => {
-      const actor = await scene.actor(1)
       const [a, b, c, d] = scene.events(4) as [BusEvent, BusEvent, BusEvent, BusEvent]
-      await actor.outbox.publish([c, a, d, b])
-      actor.start(() => {
-        throw new Error("failure")
-      })
-      await scene.untilFailed(actor, a, b, c, d)
-      assert.deepEqual(await actor.failedIds(), [d.id, c.id, b.id, a.id])
+      assert.deepEqual(await deadLetterOneByOne(scene, [c, a, d, b]), [d.id, c.id, b.id, a.id])
+    },
+  },
+  {
+    name: "lists dead letters in the order in which they were dead-lettered",
+    when: ({ deadLetterOrder }) => deadLetterOrder === "as dead-lettered",
+    run: async (scene) => {
+      const [a, b, c, d] = scene.events(4) as [BusEvent, BusEvent, BusEvent, BusEvent]
+      assert.deepEqual(await deadLetterOneByOne(scene, [c, a, d, b]), [c.id, a.id, d.id, b.id])
     },
   },
   {
@@ -181,7 +184,11 @@ export const FAILURE_CASES: readonly SceneCase[] = [
       const redelivered = actor.delivered.findLast(({ id }) => id === mended.id)
       assert.deepEqual({ ...redelivered }, mended)
       const [letter] = await actor.outbox.getFailedEvents()
-      assert.equal(letter?.retryCount, runs, "the retry count began at 0 again")
+      const { retryCount } = letter ?? assert.fail()
+      assert(
+        scene.deadLetterCounts(2).includes(retryCount),
+        `its retry count, ${retryCount}, began at 0 again`,
+      )
     },
   },
   {
@@ -225,6 +232,19 @@ export const FAILURE_CASES: readonly SceneCase[] = [
     },
   },
 ]
+
+/** Publishes each event when the one before is a dead letter, and returns the ids as the outbox lists them. */
+async function deadLetterOneByOne<T>(scene: Scene<T>, events: readonly BusEvent[]): Promise<string[]> {
+  const actor = await scene.actor(1)
+  actor.start(() => {
+    throw new Error("failure")
+  })
+  for (const [i, event] of events.entries()) {
+    await actor.outbox.publish([event])
+    await scene.untilFailed(actor, ...events.slice(0, i + 1))
+  }
+  return actor.failedIds()
+}
 
 /** It shows up in a process warning; without its stack, which would tell nothing. */
 function harmlessError(): Error {

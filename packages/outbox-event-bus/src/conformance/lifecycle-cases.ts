@@ -96,6 +96,22 @@ export const LIFECYCLE_CASES: readonly SceneCase[] = [
     },
   },
   {
+    name: "makes progress each time it is stopped right after its start",
+    when: ({ deliversBeforeStop }) => deliversBeforeStop === true,
+    run: async (scene) => {
+      const actor = await scene.actor()
+      const events = scene.events(6)
+      await actor.outbox.publish(events)
+      await scene.until("every event is delivered by such short runs", async () => {
+        actor.start()
+        await scene.inTime("stop resolves", actor.outbox.stop())
+        return actor.delivered.length >= events.length
+      })
+      await scene.quiet()
+      assertOnce(actor.ids, events)
+    },
+  },
+  {
     name: "keeps what is published while it is stopped for the next start",
     run: async (scene) => {
       const actor = await scene.actor()

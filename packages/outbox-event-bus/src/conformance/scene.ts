@@ -97,6 +97,11 @@ export class Scene<T> {
     return this.capabilities.handlerRuns === "maxRetries" ? maxRetries : maxRetries + 1
   }
 
+  /** What the retry count of a dead letter may be: where the first run is counted apart, some count it and some don't. */
+  deadLetterCounts(maxRetries: number): readonly number[] {
+    return [maxRetries, this.handlerRuns(maxRetries)]
+  }
+
   /** An outbox on the scene's store. */
   async actor(maxRetries = 3): Promise<Actor<T>> {
     const actor = new Actor(await this.#store.createOutbox({ maxRetries }))

@@ -43,8 +43,18 @@ export type ConformanceCapabilities = {
    * outboxes that keep none.
    */
   order: "occurrence" | "publication" | false
+  /**
+   * The order in which `getFailedEvents` lists: by occurrence, newest first, or as events became dead letters, oldest first.
+   * @defaultValue "newest occurrence first"
+   */
+  deadLetterOrder?: "newest occurrence first" | "as dead-lettered"
   /** `stop` first delivers what is queued already, instead of leaving it to the next `start`. */
   drainsOnStop?: boolean
+  /**
+   * A stop right after `start` lets the first poll deliver what it finds, at least one event. So a scheduled job that does no
+   * more than `start(); await stop()` works through a backlog.
+   */
+  deliversBeforeStop?: boolean
   /** A second publish of an id is refused, and then nothing of its batch is stored. */
   refusesDuplicates?: boolean
   /** An event whose `occurredAt` is in the future is delivered then, not before. */

@@ -6,7 +6,7 @@ import { formatErrorMessage } from "../error-message.ts"
 import { reportEventError } from "../error-reporting.ts"
 import type { BusEvent, FailedBusEvent } from "../event.ts"
 import type { ErrorHandler, IOutbox } from "../outbox.ts"
-import type { ConformanceStore, ConformanceSubject } from "./subject.ts"
+import type { ConformanceCapabilities, ConformanceStore, ConformanceSubject } from "./subject.ts"
 
 export type Handler = (event: BusEvent) => Promise<void>
 export type Row = {
@@ -81,11 +81,11 @@ export class TableOutbox implements IOutbox<BusEvent[]> {
 
   protected async loop(run: Run, previous?: Promise<void>): Promise<void> {
     await previous
-    while (!run.isOver) {
+    do {
       const row = this.next()
       if (row) await this.deliver(row)
       else await delay(2)
-    }
+    } while (!run.isOver)
   }
 
   protected next(): Row | undefined {
@@ -119,13 +119,17 @@ export class TableOutbox implements IOutbox<BusEvent[]> {
   }
 }
 
-/** What is broken → the outbox, and the beginning of the name of a case that must catch it. */
-export type BrokenOutboxes = Record<string, { outbox: typeof TableOutbox; caughtBy: string }>
+/** What is broken → the outbox, the beginning of the name of a case that must catch it, and what the outbox claims of itself. */
+export type BrokenOutboxes = Record<
+  string,
+  { outbox: typeof TableOutbox; caughtBy: string; claims?: Partial<ConformanceCapabilities> }
+>
 
 /** An outbox class as the subject of the conformance suite. */
 export function subjectOf(
   OutboxClass: typeof TableOutbox,
   timing: Pick<ConformanceSubject, "timeoutMs" | "quietMs"> = {},
+  claims: Partial<ConformanceCapabilities> = {},
 ): ConformanceSubject<BusEvent[]> {
   return {
     ...timing,
@@ -136,6 +140,8 @@ export function subjectOf(
       delaysFutureEvents: true,
       transactions: true,
       sharedStore: true,
+      deliversBeforeStop: true,
+      ...claims,
     },
     openStore: (): ConformanceStore<BusEvent[]> => {
       const table: Table = new Map()
