@@ -2,6 +2,7 @@
 export type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./collector.ts"
 export type { DynamoDBAwsSdkOutboxConfig } from "./config.ts"
 export { DynamoDBAwsSdkOutbox } from "./dynamodb-aws-sdk-outbox.ts"
+export { type AbortReason, getHandlerContext, type HandlerContext } from "./handler-context.ts"
 export {
   dynamodbAwsSdkTransactionStorage,
   getDynamoDBAwsSdkCollector,

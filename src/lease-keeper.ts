@@ -24,6 +24,8 @@ export interface HeldEvent {
   startedAt?: number
   /** Another worker has the event by now, or had: this worker must not start the handler. */
   isLost?: boolean
+  /** Called when the claim turns out to be lost while the handler runs. */
+  onLost?: () => void
 }
 
 export class LeaseKeeper {
@@ -88,6 +90,7 @@ export class LeaseKeeper {
     this.renewing.add(event)
     try {
       event.isLost = !(await this.renew(event.hold, leaseEndsAt))
+      if (event.isLost) event.onLost?.()
       this.renewing.delete(event)
       this.onChange()
     } catch {

@@ -56,7 +56,11 @@ export class Worker {
 
   constructor(private readonly world: RandomRelays) {
     this.life = world.table.life()
-    this.relay = new Relay(this.seenLife(), { ...world.scenario, processingTimeoutMs: LEASE_MS })
+    this.relay = new Relay(this.seenLife(), {
+      ...world.scenario,
+      maxRetries: 5,
+      processingTimeoutMs: LEASE_MS,
+    })
   }
 
   get scenario(): Scenario {

@@ -6,9 +6,14 @@ import { Relay } from "./relay.ts"
 export const names = (count: number): string[] =>
   Array.from({ length: count }, (_, i) => `e${String(i).padStart(4, "0")}`)
 
-export function createRelay({ concurrency = 1, batchSize = 50, table = new EventTable() } = {}) {
+export function createRelay({
+  concurrency = 1,
+  batchSize = 50,
+  maxRetries = 5,
+  table = new EventTable(),
+} = {}) {
   const life = table.life()
-  const relay = new Relay(life, { concurrency, batchSize, processingTimeoutMs: LEASE_MS })
+  const relay = new Relay(life, { concurrency, batchSize, maxRetries, processingTimeoutMs: LEASE_MS })
   /** Ids in the order in which their handlers started. */
   const started: string[] = []
   const running = new Set<string>()

@@ -15,6 +15,7 @@ import { ClaimQueue, claimOf, type Pace, type Queued } from "./claim-queue.ts"
 import { ClaimWindow } from "./claim-window.ts"
 import { DueRows, type TakenRow } from "./due-rows.ts"
 import type { Claim, EventLife } from "./event-life.ts"
+import { HandlerContexts } from "./handler-context.ts"
 import { type HeldEvent, LeaseKeeper } from "./lease-keeper.ts"
 import { Poll, type PollOutcome } from "./poll.ts"
 import { Running } from "./running.ts"
@@ -22,6 +23,7 @@ import { Running } from "./running.ts"
 export interface RelayOptions {
   concurrency: number
   batchSize: number
+  maxRetries: number
   processingTimeoutMs: number
 }
 
@@ -38,6 +40,7 @@ export class Relay {
   private readonly leases: LeaseKeeper
   private readonly queue = new ClaimQueue()
   private readonly running: Running
+  private readonly contexts: HandlerContexts
   private settling = 0
   private readonly maxSettling: number
   /** Releases under way: until they are written, the index does not show what comes next in order. */
@@ -58,6 +61,7 @@ export class Relay {
       options.processingTimeoutMs,
       () => this.advance(),
     )
+    this.contexts = new HandlerContexts(options)
     this.running = new Running(options.concurrency, (event) => this.leases.isOverdue(event))
   }
 
@@ -85,6 +89,7 @@ export class Relay {
   /** For good: starts no more handlers, gives back what is only claimed, and resolves when the running ones are settled. */
   async stop(): Promise<void> {
     this.isStopping = true
+    this.contexts.stop()
     const idle = new Promise<void>((resolve) => this.onIdle.push(resolve))
     this.advance()
     await idle
@@ -260,7 +265,7 @@ export class Relay {
     this.running.add(held)
     let failure: { error: unknown } | undefined
     try {
-      await this.handler(claim.event)
+      await this.contexts.run(claim, held, this.handler)
     } catch (error) {
       failure = { error }
     }

@@ -7,6 +7,7 @@ assert.deepEqual(Object.keys(adapter).sort(), [
   "DynamoDBAwsSdkOutbox",
   "dynamodbAwsSdkTransactionStorage",
   "getDynamoDBAwsSdkCollector",
+  "getHandlerContext",
   "withDynamoDBAwsSdkTransaction",
 ])
 assert.equal(typeof core.OutboxEventBus, "function")

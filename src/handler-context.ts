@@ -1,0 +1,172 @@
+/**
+ * What a handler can ask about its own run: which attempt it is, and a signal that says when to give up. An
+ * AsyncLocalStorage carries it, so handlers are called with the event alone, through any implementation of the core.
+ */
+import { AsyncLocalStorage } from "node:async_hooks"
+import { type BusEvent, OperationalError, TimeoutError } from "outbox-event-bus"
+import { MAX_DELAY_MS } from "./config.ts"
+import type { Claim } from "./event-life.ts"
+import type { HeldEvent } from "./lease-keeper.ts"
+
+/** The run of a handler, as {@link getHandlerContext} shows it. */
+export interface HandlerContext {
+  /** 1 for the first attempt. Attempts that ended with their worker or exceeded their timeout count, too. */
+  readonly attempt: number
+  /** The option `maxRetries` (at least 1): the last attempt is the one with `attempt >= maxRetries`. */
+  readonly maxRetries: number
+  /**
+   * Fires when the handler should give up: its claim is lost, its `processingTimeoutMs` has expired, or a `stop()` has
+   * been waiting for it for eight seconds. `signal.reason` says which: an `OperationalError` (a `TimeoutError` for the
+   * timeout) whose `context.reason` is an {@link AbortReason} and whose `context.eventId` names the event. Nothing
+   * interrupts a handler that ignores it.
+   */
+  readonly signal: AbortSignal
+}
+
+/**
+ * Why a handler should give up. `claim-lost`: the lease has expired or another worker has taken the event, so the event
+ * may be delivered elsewhere at the same time. `timeout`: `processingTimeoutMs` has expired. `stopping`: `stop()` has been called.
+ */
+export type AbortReason = "claim-lost" | "timeout" | "stopping"
+
+/** What the storage carries: empty once the handler has ended, whatever it has left running. */
+interface Slot {
+  context: HandlerContext | undefined
+}
+
+/** A process may load this package twice, by import and by require: a handler finds its context through either copy. */
+const STATE = Symbol.for("@outbox-event-bus/dynamodb-aws-sdk-outbox/handler-context")
+const shared = globalThis as { [STATE]?: AsyncLocalStorage<Slot> }
+shared[STATE] ??= new AsyncLocalStorage()
+const storage = shared[STATE]
+
+/**
+ * The context of the handler that the current asynchronous call chain belongs to, across middleware and awaits.
+ *
+ * A handler of the core's `EventPublisher` gets a batch, which is no single event's: don't ask there.
+ *
+ * @returns the context, or `undefined` outside a handler and after it has ended.
+ * @example
+ * ```ts
+ * bus.on("order.placed", async (event) => {
+ *   const context = getHandlerContext()
+ *   await fetch(url, { method: "POST", body: JSON.stringify(event.payload), signal: context?.signal ?? null })
+ * })
+ * ```
+ */
+export function getHandlerContext(): HandlerContext | undefined {
+  return storage.getStore()?.context
+}
+
+/** A stop is asked to end within ten seconds: this leaves a handler two of them to give up and be settled. */
+const STOP_NOTICE_MS = 8000
+
+interface HandlerContextOptions {
+  maxRetries: number
+  processingTimeoutMs: number
+}
+
+/** Runs the handlers of a relay, each in its context. */
+export class HandlerContexts {
+  private readonly runs = new Set<HandlerRun>()
+  /** When a stop runs out of time, by the clock of `performance`. */
+  private stopsAt = Number.POSITIVE_INFINITY
+
+  constructor(private readonly options: HandlerContextOptions) {}
+
+  async run(claim: Claim, held: HeldEvent, handler: (event: BusEvent) => Promise<void>): Promise<void> {
+    const run = new HandlerRun(claim, held, this.options, this.stopsAt)
+    const slot: Slot = { context: run }
+    held.onLost = () => run.look()
+    this.runs.add(run)
+    try {
+      await storage.run(slot, handler, claim.event)
+    } finally {
+      slot.context = undefined
+      this.runs.delete(run)
+      run.end()
+    }
+  }
+
+  /** `stop()` has been called: what still runs when it runs out of time is told. */
+  stop(): void {
+    this.stopsAt = Math.min(this.stopsAt, performance.now() + STOP_NOTICE_MS)
+    for (const run of this.runs) run.stopBy(this.stopsAt)
+  }
+}
+
+/** One run. Signal and timer exist only where the handler asks for the signal. */
+class HandlerRun implements HandlerContext {
+  readonly attempt: number
+  readonly maxRetries: number
+  readonly #claim: Claim
+  readonly #held: HeldEvent
+  readonly #timeoutMs: number
+  readonly #timesOutAt: number
+  #stopsAt: number
+  #hasEnded = false
+  #controller: AbortController | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(claim: Claim, held: HeldEvent, options: HandlerContextOptions, stopsAt: number) {
+    this.attempt = claim.retryCount + 1
+    this.maxRetries = Math.max(1, options.maxRetries)
+    this.#claim = claim
+    this.#held = held
+    this.#timeoutMs = options.processingTimeoutMs
+    this.#timesOutAt = performance.now() + options.processingTimeoutMs
+    this.#stopsAt = stopsAt
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController()
+      this.look()
+    }
+    return this.#controller.signal
+  }
+
+  stopBy(time: number): void {
+    this.#stopsAt = time
+    this.look()
+  }
+
+  /** Fires the signal if there is a reason to; else looks again when the next one may have come. */
+  look(): void {
+    clearTimeout(this.#timer)
+    if (!this.#controller || this.#controller.signal.aborted || this.#hasEnded) return
+    const reason = this.#reason()
+    if (reason) {
+      this.#controller.abort(reason)
+      return
+    }
+    const leftMs = Math.min(this.#leaseMs, Math.min(this.#timesOutAt, this.#stopsAt) - performance.now())
+    this.#timer = setTimeout(() => this.look(), Math.min(Math.ceil(leftMs), MAX_DELAY_MS))
+    this.#timer.unref?.()
+  }
+
+  end(): void {
+    this.#hasEnded = true
+    clearTimeout(this.#timer)
+  }
+
+  /** What is left of the lease, in milliseconds. */
+  get #leaseMs(): number {
+    return this.#held.hold.leaseEndsAt - Date.now()
+  }
+
+  #reason(): OperationalError | undefined {
+    const eventId = this.#claim.hold.id
+    const handler = `the handler of event ${JSON.stringify(eventId)}`
+    const context = (reason: AbortReason) => ({ eventId, reason })
+    const now = performance.now()
+    if (now >= this.#timesOutAt) return new TimeoutError(handler, this.#timeoutMs, context("timeout"))
+    if (this.#held.isLost || this.#leaseMs <= 0) {
+      const why = this.#held.isLost ? "another worker has taken it" : "the lease has expired"
+      return new OperationalError(`Lost the claim of ${handler}: ${why}`, context("claim-lost"))
+    }
+    if (now >= this.#stopsAt)
+      return new OperationalError(`Stopping: ${handler} must end`, context("stopping"))
+    return undefined
+  }
+}
