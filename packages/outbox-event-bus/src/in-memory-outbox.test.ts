@@ -71,6 +71,52 @@ describe("delivery", () => {
     expect(handler).toHaveBeenCalledExactlyOnceWith(anEvent({ payload: "old" }))
   })
 
+  it("gives each attempt, report and dead letter a copy of its own", async () => {
+    outbox = new InMemoryOutbox({ maxRetries: 1 })
+    const payload = { order: { lines: [1] }, placedAt: new Date(5), tags: new Map([["a", new Set(["b"])]]) }
+    const metadata = { trace: { id: "t" } }
+    const published = structuredClone({ payload, metadata })
+    const seen: unknown[] = []
+    const spoil = (event: BusEvent) => {
+      seen.push(structuredClone({ payload: event.payload, metadata: event.metadata }))
+      const { order, placedAt, tags } = event.payload as typeof payload
+      order.lines.push(2)
+      placedAt.setTime(0)
+      tags.get("a")?.clear()
+      Object.assign(event.metadata?.trace as object, { id: "spoilt" })
+      event.occurredAt.setTime(99)
+    }
+    handler.mockImplementation(async (event) => {
+      spoil(event)
+      throw new Error("no stock")
+    })
+    onError.mockImplementation((error) => spoil((error as HandlerError).event))
+    const event = anEvent({ payload, metadata })
+    await outbox.publish([event])
+    spoil(event)
+    outbox.start(handler, onError)
+    await advance(100)
+    for (const letter of await outbox.getFailedEvents()) spoil(letter)
+    for (const letter of await outbox.getFailedEvents()) {
+      expect(letter.occurredAt).toEqual(new Date(0))
+      spoil(letter)
+    }
+    expect(seen).toEqual(Array(7).fill(published))
+  })
+
+  it("queues nothing where a payload can't be copied", async () => {
+    const broken = {
+      get total() {
+        throw new Error("no total")
+      },
+    }
+    const publish = outbox.publish([anEvent(), anEvent({ payload: broken })])
+    await expect(publish).rejects.toThrow("no total")
+    outbox.start(handler, onError)
+    await advance(10)
+    expect(handler).not.toHaveBeenCalled()
+  })
+
   it("waits for start when the outbox is stopped", async () => {
     outbox.start(handler, onError)
     await outbox.stop()

@@ -1,5 +1,6 @@
 // An outbox in memory, for tests and for programs that may lose events when they end.
 
+import { deepCopy } from "./deep-copy.ts"
 import { formatErrorMessage } from "./error-message.ts"
 import { reportEventError } from "./error-reporting.ts"
 import type { BusEvent, FailedBusEvent } from "./event.ts"
@@ -27,6 +28,9 @@ export type InMemoryOutboxConfig = {
 /**
  * Keeps events in memory and delivers them every 10 ms, one at a time, in the order published. Failed events are retried in
  * the next round, ahead of what was published meanwhile. Transactions are accepted and ignored: an event is queued at once.
+ *
+ * As from a database, each delivery is a copy of its own, taken of the event as it was published: plain objects, arrays, Dates, Maps and
+ * Sets are copied at any depth, everything else is passed by reference.
  *
  * @example
  * ```ts
@@ -67,9 +71,12 @@ export class InMemoryOutbox implements IOutbox<unknown> {
    *
    * @param events - the events; the queue holds copies
    * @param _transaction - ignored
+   * @throws whatever a getter in a payload throws; then nothing is queued
    */
   async publish(events: BusEvent[], _transaction?: unknown): Promise<void> {
-    for (const event of events) this.state.queue.push({ event: { ...event }, failures: 0 })
+    // All copies first: where one can't be made, nothing is queued.
+    const copies = events.map((event) => deepCopy({ ...event }))
+    for (const event of copies) this.state.queue.push({ event, failures: 0 })
   }
 
   /**
@@ -77,7 +84,7 @@ export class InMemoryOutbox implements IOutbox<unknown> {
    * was no retry.
    */
   async getFailedEvents(): Promise<FailedBusEvent[]> {
-    return this.state.deadLetters.map((event) => ({ ...event }))
+    return deepCopy(this.state.deadLetters)
   }
 
   /**
@@ -142,12 +149,12 @@ export class InMemoryOutbox implements IOutbox<unknown> {
     const toRetry: QueuedEvent[] = []
     for (const { event, failures: failedBefore } of state.queue.splice(0)) {
       try {
-        await delivery.handler(event)
+        await delivery.handler(deepCopy(event))
       } catch (error) {
         const failures = failedBefore + 1
         if (failures <= this.maxRetries) toRetry.push({ event, failures })
         else state.deadLetters.push(deadLetter(event, error, this.maxRetries))
-        reportEventError(delivery.onError, error, event, failures, this.maxRetries)
+        reportEventError(delivery.onError, error, deepCopy(event), failures, this.maxRetries)
       }
     }
     state.queue = [...toRetry, ...state.queue]
