@@ -7,13 +7,17 @@ import type { BusEvent, FailedBusEvent } from "./event.ts"
 import { checkInteger } from "./number-option.ts"
 import type { ErrorHandler, IOutbox } from "./outbox.ts"
 import { PollingService } from "./polling-service.ts"
+import { isRelease, RELEASE } from "./release.ts"
 
 type Handler = (event: BusEvent) => Promise<void>
 type QueuedEvent = { readonly event: BusEvent; readonly failures: number }
+type ReleasedEvent = { readonly queued: QueuedEvent; pollsToWait: number }
 /** To whom the latest `start` delivers and reports. */
 type Delivery = { readonly handler: Handler; onError: ErrorHandler }
 
 const POLL_INTERVAL_MS = 10
+/** The pause of a released event. Counted in polls rather than measured, so that fake timers need no clock. */
+const POLLS_TO_WAIT = 10
 
 /** The options of {@link InMemoryOutbox}. */
 export type InMemoryOutboxConfig = {
@@ -41,17 +45,21 @@ export class InMemoryOutbox implements IOutbox<unknown> {
   /** Is told about failed attempts. Set by `start`, also while the outbox is started; may be replaced at any time. */
   onError: ErrorHandler | undefined
 
+  /** Tells the bus that this outbox releases events. */
+  readonly [RELEASE] = true
+
   private readonly maxRetries: number
   private readonly polling: PollingService
   /** What changes, in an object of its own, which objects created from this one share. */
   private readonly state: {
     queue: QueuedEvent[]
+    released: ReleasedEvent[]
     deadLetters: FailedBusEvent[]
     started: boolean
     delivery?: Delivery
     /** The end of the latest round: a drain and the polls of a later start take turns, so handlers never run side by side. */
     lastRound: Promise<void>
-  } = { queue: [], deadLetters: [], started: false, lastRound: Promise.resolve() }
+  } = { queue: [], released: [], deadLetters: [], started: false, lastRound: Promise.resolve() }
 
   /**
    * @param config - the options
@@ -62,7 +70,11 @@ export class InMemoryOutbox implements IOutbox<unknown> {
     this.polling = new PollingService({
       pollIntervalMs: POLL_INTERVAL_MS,
       baseBackoffMs: POLL_INTERVAL_MS,
-      processBatch: () => this.inTurn((delivery) => this.deliverQueued(delivery)),
+      processBatch: () =>
+        this.inTurn((delivery) => {
+          this.queueReleased()
+          return this.deliverQueued(delivery)
+        }),
     })
   }
 
@@ -122,7 +134,7 @@ export class InMemoryOutbox implements IOutbox<unknown> {
   /**
    * Delivers what is queued, retries and what handlers publish meanwhile included; resolves when each of these events is
    * handled or a dead letter. So it does not resolve while a handler publishes without end. A `start` before that takes over
-   * what is left.
+   * what is left. Released events stay queued for the next `start`.
    */
   async stop(): Promise<void> {
     const { state } = this
@@ -147,10 +159,15 @@ export class InMemoryOutbox implements IOutbox<unknown> {
   private async deliverQueued(delivery: Delivery): Promise<void> {
     const { state } = this
     const toRetry: QueuedEvent[] = []
-    for (const { event, failures: failedBefore } of state.queue.splice(0)) {
+    for (const queued of state.queue.splice(0)) {
+      const { event, failures: failedBefore } = queued
       try {
         await delivery.handler(deepCopy(event))
       } catch (error) {
+        if (isRelease(error)) {
+          state.released.push({ queued, pollsToWait: POLLS_TO_WAIT })
+          continue
+        }
         const failures = failedBefore + 1
         if (failures <= this.maxRetries) toRetry.push({ event, failures })
         else state.deadLetters.push(deadLetter(event, error, this.maxRetries))
@@ -158,6 +175,15 @@ export class InMemoryOutbox implements IOutbox<unknown> {
       }
     }
     state.queue = [...toRetry, ...state.queue]
+  }
+
+  /** Called by polls alone, not while `stop` drains: a drain that saw released events again would not end. */
+  private queueReleased(): void {
+    const { state } = this
+    for (const released of state.released) released.pollsToWait -= 1
+    const due = state.released.filter(({ pollsToWait }) => pollsToWait <= 0)
+    state.released = state.released.filter(({ pollsToWait }) => pollsToWait > 0)
+    state.queue = [...due.map(({ queued }) => queued), ...state.queue]
   }
 }
 
