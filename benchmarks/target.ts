@@ -23,7 +23,7 @@ type Figure = Omit<Target, "toReach" | "measured" | "isMet"> & { unit?: string }
 export function atLeast(minimum: number, measured: number, { unit = "", ...figure }: Figure): Target {
   return {
     ...figure,
-    toReach: `≥ ${minimum}${unit}`,
+    toReach: `≥ ${show(minimum)}${unit}`,
     measured: `${show(measured)}${unit}`,
     isMet: measured >= minimum,
   }
@@ -32,7 +32,7 @@ export function atLeast(minimum: number, measured: number, { unit = "", ...figur
 export function atMost(maximum: number, measured: number, { unit = "", ...figure }: Figure): Target {
   return {
     ...figure,
-    toReach: maximum === 0 ? `0${unit}` : `≤ ${maximum}${unit}`,
+    toReach: maximum === 0 ? `0${unit}` : `≤ ${show(maximum)}${unit}`,
     measured: `${show(measured)}${unit}`,
     isMet: measured <= maximum,
   }
