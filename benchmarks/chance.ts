@@ -1,17 +1,12 @@
-// Owns chance that can be repeated: a seeded generator, and the orders drawn from it.
+// Owns orders drawn by repeatable chance.
+import { seededChance } from "@outbox-event-bus/dynamodb-dev"
 
 /** Draws numbers from 0 up to but not including 1. */
 export type Draw = () => number
 
-/** The generator mulberry32: small, and even enough for shuffling. */
+/** The same seed draws the same numbers. */
 export function seeded(seed: number): Draw {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
+  return seededChance(seed).next
 }
 
 /** The same elements in an order drawn anew (Fisher-Yates). */
