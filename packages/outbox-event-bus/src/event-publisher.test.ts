@@ -1,42 +1,19 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { describe, expect, it } from "vitest"
 import { type Deferred, deferred } from "./deferred.fixture.ts"
 import { ConfigurationError, DuplicateListenerError } from "./errors.ts"
-import type { BusEvent } from "./event.ts"
+import {
+  advance,
+  batches,
+  bus,
+  deliver,
+  handler,
+  numbers,
+  subscribe,
+  useBusOnFakeClock,
+} from "./event-publisher.fixture.ts"
 import { EventPublisher } from "./event-publisher.ts"
-import { ManualOutbox } from "./manual-outbox.fixture.ts"
-import { OutboxEventBus } from "./outbox-event-bus.ts"
-import type { PublisherConfig } from "./publisher.ts"
 
-const handler = vi.fn<(events: BusEvent[]) => Promise<void>>()
-const advance = (ms: number) => vi.advanceTimersByTimeAsync(ms)
-let outbox: ManualOutbox
-let bus: OutboxEventBus<string>
-
-function subscribe(config?: PublisherConfig, type = "a"): EventPublisher<string> {
-  const publisher = new EventPublisher(bus, config)
-  publisher.subscribe([type], handler)
-  return publisher
-}
-
-/** Delivers events with these payloads at once; settles when all of them have. */
-function deliver(payloads: unknown[], type = "a") {
-  return Promise.allSettled(payloads.map((payload) => outbox.deliver({ type, payload })))
-}
-
-const numbers = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
-const batches = () => handler.mock.calls.map(([events]) => events.map(({ payload }) => payload))
-
-beforeEach(() => {
-  vi.useFakeTimers()
-  handler.mockReset().mockResolvedValue(undefined)
-  outbox = new ManualOutbox()
-  bus = new OutboxEventBus(outbox, () => {})
-  bus.start()
-})
-afterEach(() => {
-  expect(vi.getTimerCount()).toBe(0)
-  vi.useRealTimers()
-})
+useBusOnFakeClock()
 
 describe("the buffer", () => {
   it("is flushed when it is full: 50 events by default, one batch", async () => {
@@ -96,7 +73,7 @@ describe("an event", () => {
     handler.mockImplementation(() => {
       const work = deferred()
       works.push(work)
-      return work.promise
+      return work.promise.then(() => undefined)
     })
     subscribe({ processingConfig: { bufferSize: 2, maxBatchSize: 1 } })
     const settled: number[] = []
@@ -115,6 +92,7 @@ describe("an event", () => {
     const failure = new Error("queue down")
     handler.mockImplementation(async ([event]) => {
       if (event?.payload === 1) throw failure
+      return undefined
     })
     subscribe({
       processingConfig: { bufferSize: 4, maxBatchSize: 2 },
@@ -182,7 +160,7 @@ describe.each<[string, <T extends object>(publisher: T) => T]>([
 ])("through %s", (_, wrap) => {
   it("the publisher works, and shares its concurrency with the wrapped one", async () => {
     const work = deferred()
-    handler.mockReturnValue(work.promise)
+    handler.mockReturnValue(work.promise.then(() => undefined))
     const publisher = subscribe({ processingConfig: { bufferSize: 1, concurrency: 1 } })
     wrap(publisher).subscribe(["b"], handler)
     const delivered = Promise.all([deliver([1], "b"), deliver([2])])
@@ -203,7 +181,7 @@ describe("concurrency", () => {
     handler.mockImplementation(() => {
       const work = deferred()
       works.push(work)
-      return work.promise
+      return work.promise.then(() => undefined)
     })
     const publisher = subscribe({ processingConfig: { bufferSize: 1, ...(concurrency && { concurrency }) } })
     publisher.subscribe(["b"], handler)
@@ -240,6 +218,8 @@ describe("the config", () => {
     ["processingConfig", "bufferTimeoutMs", Number.NaN],
     ["processingConfig", "concurrency", 1.5],
     ["processingConfig", "maxBatchSize", 0],
+    ["processingConfig", "maxBatchBytes", 0],
+    ["processingConfig", "sizeOf", "json"],
   ])("refuses %s.%s = %o by name and value", (group, option, value) => {
     const attempt = () => new EventPublisher(bus, { [group]: { [option]: value } })
     expect(attempt).toThrow(ConfigurationError)

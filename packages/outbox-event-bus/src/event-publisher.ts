@@ -1,10 +1,11 @@
 // The base of publishers: gathers events of the bus into batches and hands these on, a few at a time, with retries.
 
-import type { BusEvent } from "./event.ts"
-import { type BufferedEvent, EventBuffer } from "./event-buffer.ts"
+import { settleBatch } from "./batch-attempts.ts"
+import { splitIntoBatches } from "./batch-limits.ts"
+import { EventBuffer } from "./event-buffer.ts"
 import type { IOutboxEventBus } from "./event-bus.ts"
-import { exponentialDelay, timerDelay } from "./number-option.ts"
 import {
+  type BatchHandler,
   type ProcessingOptions,
   PUBLISHER_DEFAULTS,
   type PublisherConfig,
@@ -15,9 +16,10 @@ import {
 /**
  * Subscribes to a bus and hands events on in batches.
  *
- * An event counts as handled when the batch it went into has been handled; when a batch fails for good, the outbox tries each
- * of its events again. So the buffer fills only as far as the outbox runs handlers at once: one that runs a single handler at
- * a time makes batches of one event.
+ * An event counts as handled when the batch it went into has been handled. A batch that fails is retried; of one that fails in part,
+ * only the events that failed are. What fails for good is the outbox's to retry, event by event.
+ *
+ * The buffer fills only as far as the outbox runs handlers at once: one that runs a single handler at a time makes batches of one event.
  *
  * @typeParam TTransaction - the transaction of the bus's outbox
  * @example
@@ -81,15 +83,14 @@ export class EventPublisher<TTransaction = unknown> {
    * Subscribes to event types. Each subscription has a buffer of its own; they share the `concurrency`.
    *
    * @param eventTypes - the types
-   * @param handler - is called with each batch; if it rejects, the batch is tried again
+   * @param handler - is called with each batch. If it rejects, the batch is retried; if it returns the events that failed, only these are
    * @throws {@link DuplicateListenerError} if one of the types has a handler on the bus
    */
-  subscribe(eventTypes: string[], handler: (events: BusEvent[]) => Promise<void>): void {
-    const { bufferSize, bufferTimeoutMs, maxBatchSize } = this.config.processing
-    const buffer = new EventBuffer(bufferSize, bufferTimeoutMs, (buffered) => {
-      for (let start = 0; start < buffered.length; start += maxBatchSize) {
-        const batch = buffered.slice(start, start + maxBatchSize)
-        this.batches.waiting.push(() => this.settle(batch, handler))
+  subscribe(eventTypes: string[], handler: BatchHandler): void {
+    const { retry, processing } = this.config
+    const buffer = new EventBuffer(processing.bufferSize, processing.bufferTimeoutMs, (buffered) => {
+      for (const batch of splitIntoBatches(buffered, processing)) {
+        this.batches.waiting.push(() => settleBatch(batch, handler, retry))
       }
       this.startWaiting()
     })
@@ -105,32 +106,6 @@ export class EventPublisher<TTransaction = unknown> {
         this.batches.inFlight -= 1
         this.startWaiting()
       })
-    }
-  }
-
-  /** Gives each event of a batch the batch's outcome. Never rejects. */
-  private async settle(
-    batch: BufferedEvent[],
-    handler: (events: BusEvent[]) => Promise<void>,
-  ): Promise<void> {
-    try {
-      await this.tryRepeatedly(() => handler(batch.map(({ event }) => event)))
-      for (const { resolve } of batch) resolve()
-    } catch (error) {
-      for (const { reject } of batch) reject(error)
-    }
-  }
-
-  private async tryRepeatedly(attempt: () => Promise<void>): Promise<void> {
-    const { maxAttempts, initialDelayMs, maxDelayMs } = this.config.retry
-    for (let failedAttempts = 1; ; failedAttempts += 1) {
-      try {
-        return await attempt()
-      } catch (error) {
-        if (failedAttempts >= maxAttempts) throw error
-      }
-      const delayMs = Math.min(exponentialDelay(initialDelayMs, failedAttempts - 1), maxDelayMs)
-      await new Promise((resolve) => setTimeout(resolve, timerDelay(delayMs)))
     }
   }
 }

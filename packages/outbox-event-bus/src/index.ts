@@ -41,5 +41,12 @@ export type {
 export type { ErrorHandler, IOutbox, OutboxConfig, ResolvedOutboxConfig } from "./outbox.ts"
 export { type OutboxBusConfig, OutboxEventBus } from "./outbox-event-bus.ts"
 export { PollingService, type PollingServiceConfig } from "./polling-service.ts"
-export type { IPublisher, ProcessingOptions, PublisherConfig, RetryOptions } from "./publisher.ts"
+export type {
+  BatchHandler,
+  BatchOutcome,
+  IPublisher,
+  ProcessingOptions,
+  PublisherConfig,
+  RetryOptions,
+} from "./publisher.ts"
 export { createTimedPromise, type TimedPromise } from "./timed-promise.ts"

@@ -1,5 +1,8 @@
 // What a publisher is: something that forwards events to the outside, and the options publishers have in common.
 
+import { jsonBytes } from "./batch-limits.ts"
+import { ConfigurationError } from "./errors.ts"
+import type { BusEvent } from "./event.ts"
 import { checkInteger, checkMilliseconds } from "./number-option.ts"
 
 /** Forwards events of the bus to somewhere outside: a queue, a topic, a webhook. */
@@ -53,7 +56,31 @@ export type ProcessingOptions = {
    * @defaultValue `bufferSize`
    */
   maxBatchSize?: number
+  /**
+   * The most bytes in a batch, as the sum of what `sizeOf` says of its events; an integer of at least 1, or `Infinity`. A larger buffer
+   * is split. An event that is larger by itself is handed over as a batch of one.
+   * @defaultValue `Infinity`
+   */
+  maxBatchBytes?: number
+  /**
+   * Measures an event for `maxBatchBytes`: what it takes in the message that the handler sends, in bytes. An event for which it throws
+   * fails, and is in no batch.
+   * @defaultValue the length of `JSON.stringify(event)` in UTF-8
+   */
+  sizeOf?: (event: BusEvent) => number
 }
+
+/** What a {@link BatchHandler} may return: which events of its batch failed. All others have been handled. */
+export type BatchOutcome = {
+  /** The failed events, by id, each with what it failed with. Empty if none did. */
+  failed: readonly { readonly id: string; readonly error?: unknown }[]
+}
+
+/**
+ * Handles a batch. If it rejects, the whole batch has failed. If it returns a {@link BatchOutcome}, only the events named there have; if
+ * it returns nothing, none has.
+ */
+export type BatchHandler = (events: BusEvent[]) => Promise<void> | Promise<BatchOutcome | undefined>
 
 /** The options of a publisher. */
 export type PublisherConfig = {
@@ -102,6 +129,18 @@ export function resolvePublisherConfig(config: PublisherConfig | null | undefine
       bufferTimeoutMs: milliseconds("bufferTimeoutMs"),
       concurrency: integer("concurrency"),
       maxBatchSize: checkInteger("maxBatchSize", given.maxBatchSize ?? bufferSize, 1),
+      maxBatchBytes: checkInteger("maxBatchBytes", given.maxBatchBytes ?? Infinity, 1),
+      sizeOf: checkSizeOf(given.sizeOf ?? jsonBytes),
     },
   }
+}
+
+function checkSizeOf(sizeOf: (event: BusEvent) => number): (event: BusEvent) => number {
+  if (typeof sizeOf === "function") return sizeOf
+  const allowed = "a function from an event to its bytes"
+  throw new ConfigurationError(`Invalid sizeOf: ${String(sizeOf)}. Allowed: ${allowed}.`, {
+    option: "sizeOf",
+    value: sizeOf,
+    allowed,
+  })
 }
