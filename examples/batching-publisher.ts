@@ -1,18 +1,39 @@
-// Handing events on in batches, here to Amazon SQS, with the core's EventPublisher.
+// Forwarding events in batches, here to Amazon SQS, with the core's EventPublisher.
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { DynamoDBAwsSdkOutbox } from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
-import { type BusEvent, EventPublisher, OutboxEventBus } from "outbox-event-bus"
+import { EventPublisher, OutboxEventBus } from "outbox-event-bus"
 
-export function publishInBatches(client: DynamoDBClient, sendBatch: (events: BusEvent[]) => Promise<void>) {
+/** What the example needs of `SQS` from `@aws-sdk/client-sqs`. */
+export interface Queue {
+  sendMessageBatch(input: { QueueUrl: string; Entries: { Id: string; MessageBody: string }[] }): Promise<{
+    Failed?: { Id: string | undefined; Code: string | undefined; Message?: string | undefined }[] | undefined
+  }>
+}
+
+export function forwardToQueue(client: DynamoDBClient, sqs: Queue, queueUrl: string) {
   // #region publisher
   const bufferSize = 50
   const outbox = new DynamoDBAwsSdkOutbox({ client, tableName: "outbox", concurrency: bufferSize })
   const bus = new OutboxEventBus(outbox, (error) => console.error(error))
 
   const publisher = new EventPublisher(bus, {
-    processingConfig: { bufferSize, maxBatchSize: 10 }, // SQS takes 10 messages at a time
+    // Every SQS queue takes 10 messages and 256 KiB at a time.
+    processingConfig: { bufferSize, maxBatchSize: 10, maxBatchBytes: 256 * 1024 },
   })
-  publisher.subscribe(["order.placed", "order.shipped"], (events) => sendBatch(events))
+  publisher.subscribe(["order.placed", "order.shipped"], async (events) => {
+    const { Failed = [] } = await sqs.sendMessageBatch({
+      QueueUrl: queueUrl,
+      // An entry's id allows fewer characters than an event's, so entries are numbered.
+      Entries: events.map((event, i) => ({ Id: String(i), MessageBody: JSON.stringify(event) })),
+    })
+    // SQS reports success although it has refused some of the messages. Only these are retried.
+    return {
+      failed: Failed.map(({ Id, Code, Message }) => ({
+        id: events[Number(Id)]?.id ?? `of entry ${Id}`,
+        error: new Error(`SQS refused the message: ${Code} ${Message ?? ""}`),
+      })),
+    }
+  })
 
   bus.start()
   // #endregion
