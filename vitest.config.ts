@@ -25,6 +25,8 @@ export default defineConfig({
   resolve: {
     // Tests need no build.
     alias: {
+      // The first that fits is taken, and a name fits whatever lies below it.
+      "@outbox-event-bus/dynamodb-aws-sdk-outbox/testing": source("./src/testing.ts"),
       "@outbox-event-bus/dynamodb-aws-sdk-outbox": source("./src/index.ts"),
       "outbox-event-bus": source("./packages/outbox-event-bus/src/index.ts"),
     },

@@ -27,7 +27,12 @@ describe.each(Object.values(inject("tarballs")))("$name", ({ folder, path, files
       expect(file).toMatch(/\.(mjs|cjs|d\.mts|d\.cts)(\.map)?$/)
     }
     expect(files).toEqual(
-      expect.arrayContaining(["mjs", "cjs", "d.mts", "d.cts"].map((extension) => `dist/index.${extension}`)),
+      expect.arrayContaining(
+        ["mjs", "cjs", "d.mts", "d.cts"].flatMap((extension) => [
+          `dist/index.${extension}`,
+          `dist/testing.${extension}`,
+        ]),
+      ),
     )
   })
 

@@ -17,4 +17,17 @@ assert.equal(
   require("@outbox-event-bus/dynamodb-aws-sdk-outbox/package.json").name,
   "@outbox-event-bus/dynamodb-aws-sdk-outbox",
 )
-console.log("ok")
+
+const { TestOutbox } = require("@outbox-event-bus/dynamodb-aws-sdk-outbox/testing")
+async function deliverOne() {
+  const outbox = new TestOutbox()
+  assert(outbox instanceof adapter.DynamoDBAwsSdkOutbox)
+  const bus = new core.OutboxEventBus(outbox, assert.ifError)
+  bus.on("placed", async () => assert.equal(adapter.getHandlerContext()?.attempt, 1))
+  bus.start()
+  await bus.emit({ type: "placed", payload: {} })
+  await outbox.idle()
+  assert.equal(outbox.delivered.length, 1)
+  await bus.stop()
+}
+deliverOne().then(() => console.log("ok"))

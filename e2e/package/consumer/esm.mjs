@@ -1,6 +1,7 @@
 // The public names, from ESM; errors of the adapter are instances of the core's classes.
 import assert from "node:assert/strict"
 import * as adapter from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
+import { TestOutbox } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/testing"
 import * as core from "outbox-event-bus"
 import { outboxConformance } from "outbox-event-bus/testing"
 
@@ -14,4 +15,18 @@ assert.deepEqual(Object.keys(adapter).sort(), [
 assert.equal(typeof core.OutboxEventBus, "function")
 assert.throws(() => new adapter.DynamoDBAwsSdkOutbox({}), core.ConfigurationError)
 assert.equal(typeof outboxConformance, "function")
+
+// The test outbox is the same class, and its handlers have the context of this copy.
+const outbox = new TestOutbox()
+assert(outbox instanceof adapter.DynamoDBAwsSdkOutbox)
+const bus = new core.OutboxEventBus(outbox, assert.ifError)
+bus.on("placed", async () => assert.equal(adapter.getHandlerContext()?.attempt, 1))
+bus.start()
+await bus.emit({ type: "placed", payload: 2n ** 60n })
+await outbox.idle()
+assert.deepEqual(
+  outbox.delivered.map(({ payload }) => payload),
+  [2n ** 60n],
+)
+await bus.stop()
 console.log("ok")

@@ -1,6 +1,7 @@
 // The same from CommonJS.
 import clientModule = require("@aws-sdk/client-dynamodb")
 import adapter = require("@outbox-event-bus/dynamodb-aws-sdk-outbox")
+import testing = require("@outbox-event-bus/dynamodb-aws-sdk-outbox/testing")
 import core = require("outbox-event-bus")
 
 const config: adapter.DynamoDBAwsSdkOutboxConfig = {
@@ -17,3 +18,6 @@ void adapter.withDynamoDBAwsSdkTransaction(async (collector) => {
   collector.push(item)
   await bus.emit({ type: "order.placed", payload: {} })
 })
+
+const testOutbox = new testing.TestOutbox({ maxRetries: 3 })
+void testOutbox.idle().then(() => testOutbox.failed.map(({ error }) => error))

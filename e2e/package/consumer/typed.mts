@@ -6,9 +6,12 @@ import {
   type DynamoDBAwsSdkTransactionCollector,
   dynamodbAwsSdkTransactionStorage,
   getDynamoDBAwsSdkCollector,
+  getHandlerContext,
+  type HandlerContext,
   type TransactWriteItem,
   withDynamoDBAwsSdkTransaction,
 } from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
+import { TestOutbox, type TestOutboxOptions } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/testing"
 import {
   type BusEvent,
   type FailedBusEvent,
@@ -38,6 +41,14 @@ export const placed: number = await withDynamoDBAwsSdkTransaction(async (collect
   return collector.items?.length ?? 0
 })
 export const failed: FailedBusEvent[] = await bus.getFailedEvents()
+
+const context: HandlerContext | undefined = getHandlerContext()
+export const mayGoOn: boolean = context === undefined || !context.signal.aborted
+
+const options: TestOutboxOptions = { maxRetries: 3, getCollector: getDynamoDBAwsSdkCollector() }
+const testOutbox: DynamoDBAwsSdkOutbox = new TestOutbox(options)
+export const published: readonly BusEvent[] = (testOutbox as TestOutbox).published
+await (testOutbox as TestOutbox).commit([item])
 
 // @ts-expect-error tableName is required
 new DynamoDBAwsSdkOutbox({ client: new DynamoDBClient({}) })
