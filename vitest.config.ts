@@ -46,6 +46,7 @@ export default defineConfig({
           include: [
             "src/**/*.test.ts",
             "packages/*/src/**/*.test.ts",
+            "e2e/compat/*.compat.ts",
             "{chaos,examples,scripts}/**/*.test.ts",
           ],
         },
