@@ -1,5 +1,6 @@
-/** How long a poll may claim events in. */
+/** How long a poll may claim events in, and what follows it. */
 import { expect, it, vi } from "vitest"
+import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { resolveConfig } from "./config.ts"
 import { Delivery } from "./delivery.ts"
 import { EventTable } from "./event-life.fixture.ts"
@@ -7,6 +8,27 @@ import { NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { Relay } from "./relay.ts"
 
 useFakeClock()
+
+function deliver(options: { processingTimeoutMs?: number } = {}): Delivery {
+  const life = { ...new EventTable().life(), stuck: async () => ({ rows: [] }), recover: async () => {} }
+  const client = { send: () => {} } as never
+  return new Delivery(life, resolveConfig({ client, tableName: "outbox", ...options }))
+}
+
+it("does not look again once it has ended, although its last poll was unsure", async () => {
+  const poll = deferred<"unsure">()
+  vi.spyOn(Relay.prototype, "handleDue").mockReturnValue(poll.promise)
+  const delivery = deliver()
+  delivery.begin(
+    async () => {},
+    () => {},
+  )
+  await pass()
+  const ended = delivery.end()
+  poll.resolve("unsure")
+  await ended
+  expect(vi.getTimerCount()).toBe(0)
+})
 
 it.each([
   [30_000, 15_000],
@@ -16,15 +38,7 @@ it.each([
   "with leases of %i ms it is %i ms: half a lease, but enough to get anything done",
   async (leaseMs, pollMs) => {
     const handleDue = vi.spyOn(Relay.prototype, "handleDue")
-    const life = { ...new EventTable().life(), stuck: async () => ({ rows: [] }), recover: async () => {} }
-    const delivery = new Delivery(
-      life,
-      resolveConfig({
-        client: { send: () => {} } as never,
-        tableName: "outbox",
-        processingTimeoutMs: leaseMs,
-      }),
-    )
+    const delivery = deliver({ processingTimeoutMs: leaseMs })
     delivery.begin(
       async () => {},
       () => {},

@@ -1,5 +1,6 @@
 /** One run of deliveries, from start to stop: the poll loop, and what it does in each poll. */
 import { type BusEvent, type ErrorHandler, PollingService } from "outbox-event-bus"
+import { unref } from "./background-timer.ts"
 import type { ResolvedConfig } from "./config.ts"
 import type { EventLife, StuckEvents } from "./event-life.ts"
 import { Recovery } from "./recovery.ts"
@@ -17,6 +18,7 @@ export class Delivery {
   private readonly recovery: Recovery
   private readonly poller: PollingService
   private secondLook: NodeJS.Timeout | undefined
+  private hasEnded = false
 
   constructor(
     life: EventLife & StuckEvents,
@@ -42,6 +44,7 @@ export class Delivery {
 
   /** For good. Resolves when all that runs has ended and is settled; also if it has never begun. */
   async end(): Promise<void> {
+    this.hasEnded = true
     clearTimeout(this.secondLook)
     this.recovery.stop()
     await Promise.allSettled([this.relay.stop(), this.poller.stop()])
@@ -65,7 +68,8 @@ export class Delivery {
   private lookAgainIn(delayMs: number): void {
     // Anew each time: only a look after the last of several events can see them all.
     clearTimeout(this.secondLook)
-    this.secondLook = setTimeout(() => this.wakePoller(), delayMs).unref()
+    if (this.hasEnded) return
+    this.secondLook = unref(setTimeout(() => this.wakePoller(), delayMs))
   }
 
   private wakePoller(): void {

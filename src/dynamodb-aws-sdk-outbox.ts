@@ -151,7 +151,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   async stop(): Promise<void> {
     if (this.delivery) {
       this.patience.hurry()
-      this.ending = Promise.all([this.ending, this.delivery.end()])
+      this.ending = Promise.all([this.ending, this.delivery.end()]).then(() => this.patience.endStop())
       this.delivery = undefined
     }
     await this.ending

@@ -4,6 +4,7 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks"
 import { type BusEvent, OperationalError, TimeoutError } from "outbox-event-bus"
+import { unref } from "./background-timer.ts"
 import { MAX_DELAY_MS } from "./config.ts"
 import type { Claim } from "./event-life.ts"
 import type { HeldEvent } from "./lease-keeper.ts"
@@ -141,8 +142,7 @@ class HandlerRun implements HandlerContext {
       return
     }
     const leftMs = Math.min(this.#leaseMs, Math.min(this.#timesOutAt, this.#stopsAt) - performance.now())
-    this.#timer = setTimeout(() => this.look(), Math.min(Math.ceil(leftMs), MAX_DELAY_MS))
-    this.#timer.unref?.()
+    this.#timer = unref(setTimeout(() => this.look(), Math.min(Math.ceil(leftMs), MAX_DELAY_MS)))
   }
 
   end(): void {

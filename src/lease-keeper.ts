@@ -13,6 +13,7 @@
  * A claim is renewed when less than half of a lease is left, so an event that is handled at once costs no renewal.
  * A handler that outlives its own time is left to recovery.
  */
+import { unref } from "./background-timer.ts"
 import type { Hold } from "./transitions.ts"
 
 /** A claimed event, from its claim until it is settled. */
@@ -46,7 +47,7 @@ export class LeaseKeeper {
 
   add(event: HeldEvent): void {
     this.held.add(event)
-    this.timer ??= setInterval(() => this.sweep(), Math.max(1, this.leaseMs / 4)).unref()
+    this.timer ??= unref(setInterval(() => this.sweep(), Math.max(1, this.leaseMs / 4)))
   }
 
   remove(event: HeldEvent): void {

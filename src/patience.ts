@@ -2,6 +2,7 @@
  * How long to wait for the database: no answer is waited for without end, and less once the process wants to stop.
  */
 import { TimeoutError } from "outbox-event-bus"
+import { unref } from "./background-timer.ts"
 
 /**
  * Far longer than an answer takes, the SDK's retries included. Over a connection that hangs none ever comes, and a lease of
@@ -27,9 +28,15 @@ export class Patience {
   hurry(): void {
     if (this.isHurried) return
     this.hurriedAt = Date.now()
-    this.hurryTimer = setTimeout(() => {
+    const giveUpAll = () => {
       for (const giveUp of this.giveUps) giveUp()
-    }, HURRY_MS).unref()
+    }
+    this.hurryTimer = unref(setTimeout(giveUpAll, HURRY_MS))
+  }
+
+  /** The stop that was in a hurry has ended: nothing is left to be given up. What comes late is still sent in a hurry. */
+  endStop(): void {
+    clearTimeout(this.hurryTimer)
   }
 
   /** Undoes {@link hurry}. */
@@ -55,7 +62,7 @@ export class Patience {
     let giveUp: () => void = () => {}
     const timeout = new Promise<never>((_, reject) => {
       giveUp = () => reject(new TimeoutError("an answer of DynamoDB", limitMs))
-      timer = setTimeout(giveUp, limitMs).unref()
+      timer = unref(setTimeout(giveUp, limitMs))
     })
     this.giveUps.add(giveUp)
     try {

@@ -1,0 +1,12 @@
+/** Timers that keep no process alive. */
+
+/**
+ * Lets the process end although the timer is pending. Where timers are numbers (jsdom, edge runtimes) there is no process to keep alive,
+ * and nothing happens.
+ * @param timer - What `setTimeout` or `setInterval` has returned.
+ * @returns the timer
+ */
+export function unref<Timer>(timer: Timer): Timer {
+  ;(timer as { unref?: () => void }).unref?.()
+  return timer
+}
