@@ -47,6 +47,7 @@ export default defineConfig({
             "src/**/*.test.ts",
             "packages/*/src/**/*.test.ts",
             "e2e/compat/*.compat.ts",
+            "e2e/original/*.test.ts",
             "{chaos,examples,scripts}/**/*.test.ts",
           ],
         },

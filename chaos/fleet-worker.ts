@@ -6,7 +6,7 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb"
-import { OriginalOutbox } from "../e2e/fixture/original-outbox.ts"
+import { OriginalOutbox } from "../e2e/original/original-outbox.ts"
 import { clientFor, injectFaults } from "../packages/dynamodb-dev/src/index.ts"
 import { DynamoDBAwsSdkOutbox } from "../src/index.ts"
 import { openJournal } from "./journal.ts"
@@ -67,11 +67,12 @@ const options = {
 function start(): () => Promise<void> {
   if (settings.version === "original") {
     const documents = DynamoDBDocumentClient.from(client)
-    const outbox = new OriginalOutbox(documents, {
-      ...options,
-      handler: ({ id, payload }) => handle(id, payload as ChaosPayload),
-    })
-    outbox.start()
+    const outbox = new OriginalOutbox(documents, { ...options, version: "2.0.3" })
+    // What it reports would be laid at the door of the new workers.
+    outbox.start(
+      ({ id, payload }) => handle(id, payload as ChaosPayload),
+      () => {},
+    )
     return () => outbox.stop()
   }
   const outbox = new DynamoDBAwsSdkOutbox({ client, ...options, concurrency, maxErrorBackoffMs: 1000 })

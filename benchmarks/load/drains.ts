@@ -2,14 +2,14 @@
 // own: by the relay, by the original's algorithm, and by a bare loop, which is the limit.
 import { randomUUID } from "node:crypto"
 import { setTimeout as delay } from "node:timers/promises"
-import { DynamoDBDocumentClient, UpdateCommand } from "@aws-sdk/lib-dynamodb"
+import { UpdateCommand } from "@aws-sdk/lib-dynamodb"
 import { clientFor } from "@outbox-event-bus/dynamodb-dev"
 import { type BusEvent, OutboxEventBus } from "outbox-event-bus"
 import { documentClientFor } from "../../src/document-client.ts"
 import { DynamoDBAwsSdkOutbox } from "../../src/index.ts"
 import * as transitions from "../../src/transitions.ts"
 import { EVENT_TYPE } from "./backlog.ts"
-import { OriginalWorker } from "./original-worker.ts"
+import { originalWorker } from "./original.ts"
 
 export interface Backlog {
   endpoint: string
@@ -90,11 +90,11 @@ export async function drainByOriginal(
 ): Promise<Drained> {
   const client = clientFor(endpoint)
   const handled: string[] = []
-  let worker: OriginalWorker | undefined
+  let worker: ReturnType<typeof originalWorker> | undefined
   const measured = await timed(events.length, async () => {
     await new Promise<void>((resolve) => {
-      worker = new OriginalWorker({
-        client: DynamoDBDocumentClient.from(client),
+      worker = originalWorker({
+        client,
         tableName,
         handler: async ({ id }) => {
           handled.push(id)

@@ -1,6 +1,5 @@
 // A worker in a process of its own, as a fleet has them. Does what its parent says; ends with it.
 import { setTimeout as delay } from "node:timers/promises"
-import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb"
 import { clientFor } from "@outbox-event-bus/dynamodb-dev"
 import { OutboxEventBus } from "outbox-event-bus"
 import { DynamoDBAwsSdkOutbox } from "../../src/index.ts"
@@ -8,7 +7,7 @@ import { seeded } from "../chance.ts"
 import { EVENT_TYPE, newEvent } from "./backlog.ts"
 import type { EmitEvents, FromWorker, StartWork, ToWorker } from "./fleet-protocol.ts"
 import { Meter } from "./meter.ts"
-import { OriginalWorker } from "./original-worker.ts"
+import { originalWorker } from "./original.ts"
 
 const TELL_EVERY_MS = 10
 
@@ -39,7 +38,7 @@ function startWork({ algorithm, endpoint, tableName }: StartWork): () => Promise
       ? new OutboxEventBus(new DynamoDBAwsSdkOutbox({ client, tableName }), (error) => {
           throw error
         }).on(EVENT_TYPE, handler)
-      : new OriginalWorker({ client: DynamoDBDocumentClient.from(client), tableName, handler })
+      : originalWorker({ client, tableName, handler })
   worker.start()
   return async () => {
     await worker.stop()

@@ -1,13 +1,12 @@
 // Measures what a worker without work sends in a minute: requests and read units.
 import { setTimeout as delay } from "node:timers/promises"
-import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb"
 import { clientFor } from "@outbox-event-bus/dynamodb-dev"
 import { OutboxEventBus } from "outbox-event-bus"
 import { DynamoDBAwsSdkOutbox } from "../../src/index.ts"
 import type { Lab, LabEngine } from "../lab.ts"
 import { createBacklog, dropTable } from "../load/backlog.ts"
 import { Meter, totalRequests } from "../load/meter.ts"
-import { OriginalWorker } from "../load/original-worker.ts"
+import { originalWorker } from "../load/original.ts"
 import { rounded } from "../spread.ts"
 import { atMost, type Measure } from "../target.ts"
 
@@ -59,8 +58,8 @@ async function measure(lab: Lab, engine: LabEngine, algorithm: "relay" | "origin
             throw error
           },
         )
-      : new OriginalWorker({
-          client: DynamoDBDocumentClient.from(client),
+      : originalWorker({
+          client,
           tableName,
           pollIntervalMs,
           handler: async () => {},

@@ -1,13 +1,12 @@
 // Measures the time from `emit` in another process to the start of the handler: what polling alone gives. The wall clock
 // of the machine, which both processes read, counts whole milliseconds.
-import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb"
 import { clientFor } from "@outbox-event-bus/dynamodb-dev"
 import { OutboxEventBus } from "outbox-event-bus"
 import { DynamoDBAwsSdkOutbox } from "../../src/index.ts"
 import type { Lab, LabEngine } from "../lab.ts"
 import { createBacklog, dropTable, EVENT_TYPE } from "../load/backlog.ts"
 import { WorkerProcess } from "../load/fleet.ts"
-import { OriginalWorker } from "../load/original-worker.ts"
+import { originalWorker } from "../load/original.ts"
 import { type Percentiles, percentilesOf } from "../percentiles.ts"
 import type { Measure } from "../target.ts"
 
@@ -58,7 +57,7 @@ async function measure(
       ? new OutboxEventBus(new DynamoDBAwsSdkOutbox({ client, tableName }), (error) => {
           throw error
         }).on(EVENT_TYPE, handler)
-      : new OriginalWorker({ client: DynamoDBDocumentClient.from(client), tableName, handler })
+      : originalWorker({ client, tableName, handler })
   worker.start()
   emitter.send({ kind: "emit", endpoint, tableName, count, pauseMs: PAUSE_MS, seed: lab.settings.seed })
   await all
