@@ -1,6 +1,6 @@
 /** The test outbox: what is seen of it, and that it needs no time to pass. */
 import { TransactionCanceledException } from "@aws-sdk/client-dynamodb"
-import { TransactWriteCommand } from "@aws-sdk/lib-dynamodb"
+import { DynamoDBDocumentClient, TransactWriteCommand } from "@aws-sdk/lib-dynamodb"
 import {
   BatchSizeLimitError,
   HandlerError,
@@ -241,6 +241,16 @@ it("its client refuses what it can't do, by name", async () => {
   class PutCommand {}
   const send = new TestOutbox().client.send as (command: unknown) => Promise<unknown>
   await expect(send(new PutCommand())).rejects.toThrow("takes TransactWriteCommand only, not PutCommand")
+})
+
+it("keeps its table where a test has replaced DynamoDBDocumentClient.from", async () => {
+  const send = vi.fn()
+  const from = vi.spyOn(DynamoDBDocumentClient, "from").mockReturnValue({ send } as never)
+  onTestFinished(() => from.mockRestore())
+  const { outbox, bus } = createBus()
+  await bus.emit(emitted)
+  expect(send).not.toHaveBeenCalled()
+  expect(idsOf(outbox.published)).toEqual(["e1"])
 })
 
 it("commit refuses a collector that doesn't show what it holds", async () => {

@@ -93,6 +93,8 @@ export class TestOutbox extends DynamoDBAwsSdkOutbox {
       tableName,
       client: table as unknown as DynamoDBClient,
     })
+    // Also where a test has replaced `DynamoDBDocumentClient.from`, which makes the real outbox's.
+    Object.assign(this, { docClient: table })
     this.table = table
     this.published = published
     this.delivered = delivered
