@@ -3,7 +3,9 @@ import { OperationalError, OutboxEventBus, TimeoutError } from "outbox-event-bus
 import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { LEASE_MS } from "./event-life.fixture.ts"
+import type { Claim } from "./event-life.ts"
 import { delay, pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { HandlerContexts } from "./handler-context.ts"
 import { getHandlerContext, type HandlerContext } from "./index.ts"
 import { createOutbox, event, holding, item } from "./outbox.fixture.ts"
 import { createRelay } from "./relay.fixture.ts"
@@ -188,6 +190,27 @@ describe("the signal", () => {
     second.resolve()
     await stopped
     expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it("of a handler that starts while the outbox stops fires after two seconds at the earliest", async () => {
+    const contexts = new HandlerContexts({ maxRetries: 5, processingTimeoutMs: 30_000 })
+    contexts.stop()
+    await pass(9000)
+    const hold = { id: "late", token: "t", leaseEndsAt: Date.now() + 30_000, dueAt: 0 }
+    const claim = { hold, retryCount: 0, event: event("late") } as Claim
+    const end = deferred()
+    let context: HandlerContext | undefined
+    const run = contexts.run(claim, { hold, wasRecovered: false }, async () => {
+      context = getHandlerContext()
+      await end.promise
+    })
+    expect(context?.signal.aborted).toBe(false)
+    await pass(1999)
+    expect(context?.signal.aborted).toBe(false)
+    await pass(1)
+    expect(reasonOf(context as HandlerContext)).toBe("stopping")
+    end.resolve()
+    await run
   })
 
   it("that is first asked for when the claim is lost already has fired", async () => {

@@ -59,8 +59,9 @@ export function getHandlerContext(): HandlerContext | undefined {
   return storage.getStore()?.context
 }
 
-/** A stop is asked to end within ten seconds: this leaves a handler two of them to give up and be settled. */
-const STOP_NOTICE_MS = 8000
+/** A stop has ten seconds. Two of them are left to a handler to give up, and to write what became of its event. */
+const STOP_MS = 10_000
+const GIVE_UP_MS = 2000
 
 interface HandlerContextOptions {
   maxRetries: number
@@ -76,7 +77,9 @@ export class HandlerContexts {
   constructor(private readonly options: HandlerContextOptions) {}
 
   async run(claim: Claim, held: HeldEvent, handler: (event: BusEvent) => Promise<void>): Promise<void> {
-    const run = new HandlerRun(claim, held, this.options, this.stopsAt)
+    // A stop lets handlers of a first page start: each has time to get something done.
+    const stopsAt = Math.max(this.stopsAt, performance.now() + GIVE_UP_MS)
+    const run = new HandlerRun(claim, held, this.options, stopsAt)
     const slot: Slot = { context: run }
     held.onLost = () => run.look()
     this.runs.add(run)
@@ -91,7 +94,7 @@ export class HandlerContexts {
 
   /** `stop()` has been called: what still runs when it runs out of time is told. */
   stop(): void {
-    this.stopsAt = Math.min(this.stopsAt, performance.now() + STOP_NOTICE_MS)
+    this.stopsAt = Math.min(this.stopsAt, performance.now() + STOP_MS - GIVE_UP_MS)
     for (const run of this.runs) run.stopBy(this.stopsAt)
   }
 }
