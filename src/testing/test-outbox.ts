@@ -25,7 +25,7 @@ export interface TestOutboxOptions extends Partial<Omit<DynamoDBAwsSdkOutboxConf
   baseBackoffMs?: number
   /**
    * Pause between polls, for what becomes due later. What is published, committed or retried is delivered without a pause.
-   * @default 10
+   * @default 100
    */
   pollIntervalMs?: number
 }
@@ -87,7 +87,7 @@ export class TestOutbox extends DynamoDBAwsSdkOutbox {
     }
     const table = new MemoryTable(tableName, options.baseBackoffMs === undefined, onChange)
     super({
-      pollIntervalMs: 10,
+      pollIntervalMs: 100,
       baseBackoffMs: 0,
       ...options,
       tableName,
