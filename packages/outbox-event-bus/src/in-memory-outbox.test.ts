@@ -1,35 +1,23 @@
 import { AsyncLocalStorage } from "node:async_hooks"
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import { type Deferred, deferred } from "./deferred.fixture.ts"
-import { ConfigurationError, HandlerError, MaxRetriesExceededError, type OutboxError } from "./errors.ts"
+import { beforeEach, describe, expect, it, vi } from "vitest"
+import { deferred } from "./deferred.fixture.ts"
+import { ConfigurationError, HandlerError, MaxRetriesExceededError } from "./errors.ts"
 import type { BusEvent } from "./event.ts"
+import {
+  advance,
+  createOutbox,
+  failWith,
+  handled,
+  handler,
+  named,
+  onError,
+  outbox,
+  useOutboxOnFakeClock,
+} from "./in-memory-outbox.fixture.ts"
 import { InMemoryOutbox } from "./in-memory-outbox.ts"
 import { anEvent } from "./manual-outbox.fixture.ts"
-import { OutboxEventBus } from "./outbox-event-bus.ts"
 
-const handler = vi.fn<(event: BusEvent) => Promise<void>>()
-const onError = vi.fn<(error: OutboxError) => void>()
-let outbox: InMemoryOutbox
-
-const named = (...ids: string[]) => ids.map((id) => anEvent({ id }))
-const handled = () => handler.mock.calls.map(([event]) => event.id)
-const advance = (ms: number) => vi.advanceTimersByTimeAsync(ms)
-const failWith = (...messages: string[]) => {
-  for (const message of messages) handler.mockRejectedValueOnce(new Error(message))
-}
-
-beforeEach(() => {
-  vi.useFakeTimers()
-  handler.mockReset().mockResolvedValue(undefined)
-  onError.mockReset()
-  outbox = new InMemoryOutbox()
-})
-afterEach(async () => {
-  await outbox.stop()
-  expect(vi.getTimerCount()).toBe(0)
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-})
+useOutboxOnFakeClock()
 
 it.each([-1, 0.5, "3"])("refuses maxRetries = %o", (maxRetries) => {
   const attempt = () => new InMemoryOutbox({ maxRetries: maxRetries as number })
@@ -72,7 +60,7 @@ describe("delivery", () => {
   })
 
   it("gives each attempt, report and dead letter a copy of its own", async () => {
-    outbox = new InMemoryOutbox({ maxRetries: 1 })
+    createOutbox({ maxRetries: 1 })
     const payload = { order: { lines: [1] }, placedAt: new Date(5), tags: new Map([["a", new Set(["b"])]]) }
     const metadata = { trace: { id: "t" } }
     const published = structuredClone({ payload, metadata })
@@ -203,7 +191,7 @@ describe("a failed attempt", () => {
   ])(
     "with maxRetries %o leads to the dead letters after %i attempts, with the last error",
     async (maxRetries, attempts) => {
-      outbox = new InMemoryOutbox(maxRetries === undefined ? undefined : { maxRetries })
+      createOutbox(maxRetries === undefined ? undefined : { maxRetries })
       failWith(...Array.from({ length: attempts }, (_, index) => `failure ${index + 1}`))
       await outbox.publish(named("a"))
       outbox.start(handler, onError)
@@ -230,7 +218,7 @@ describe("a failed attempt", () => {
   )
 
   it("with maxRetries Infinity is retried until it succeeds", async () => {
-    outbox = new InMemoryOutbox({ maxRetries: Number.POSITIVE_INFINITY })
+    createOutbox({ maxRetries: Number.POSITIVE_INFINITY })
     failWith(...Array.from({ length: 50 }, () => "no stock"))
     await outbox.publish(named("a"))
     outbox.start(handler, onError)
@@ -268,7 +256,7 @@ describe("dead letters", () => {
     anEvent({ id, occurredAt: new Date(time), metadata: { tenant: "t" } })
 
   beforeEach(async () => {
-    outbox = new InMemoryOutbox({ maxRetries: 0 })
+    createOutbox({ maxRetries: 0 })
     failWith("1", "2", "3")
     await outbox.publish([at("old", 1), at("new", 3), at("middle", 2)])
     outbox.start(handler, onError)
@@ -292,7 +280,7 @@ describe("dead letters", () => {
 
   it("have all their attempts again", async () => {
     await outbox.stop()
-    outbox = new InMemoryOutbox({ maxRetries: 1 })
+    createOutbox({ maxRetries: 1 })
     handler.mockRejectedValue(new Error("no stock"))
     await outbox.publish(named("a"))
     outbox.start(handler, onError)
@@ -301,124 +289,5 @@ describe("dead letters", () => {
     await advance(100)
     expect(handler).toHaveBeenCalledTimes(4)
     expect(await outbox.getFailedEvents()).toMatchObject([{ id: "a", retryCount: 1 }])
-  })
-})
-
-describe.each<[string, (outbox: InMemoryOutbox) => InMemoryOutbox]>([
-  ["a Proxy", (original) => new Proxy(original, {})],
-  ["Object.create", (original) => Object.create(original)],
-])("through %s", (_, wrap) => {
-  it("the outbox works, also where some calls go to the wrapped object", async () => {
-    const wrapped = wrap(outbox)
-    await outbox.publish(named("a"))
-    handler.mockRejectedValue(new Error("no stock"))
-    wrapped.start(handler, onError)
-    await wrapped.publish(named("b"))
-    await wrapped.stop()
-    expect(onError).toHaveBeenCalledTimes(8)
-    handler.mockReset().mockResolvedValue(undefined)
-    await wrapped.retryEvents(["a"])
-    expect(await outbox.getFailedEvents()).toMatchObject([{ id: "b" }])
-    outbox.start(handler, onError)
-    await wrapped.stop()
-    expect(handled()).toEqual(["a"])
-  })
-})
-
-describe("stop", () => {
-  it("resolves before start, without delivering", async () => {
-    await outbox.publish(named("a"))
-    await outbox.stop()
-    expect(handler).not.toHaveBeenCalled()
-  })
-
-  it("waits for the handler that runs and delivers what is queued", async () => {
-    const work = deferred()
-    handler.mockReturnValueOnce(work.promise)
-    await outbox.publish(named("a"))
-    outbox.start(handler, onError)
-    await outbox.publish(named("b"))
-    const stopped = vi.fn()
-    const stop = outbox.stop().then(stopped)
-    await advance(1000)
-    expect(stopped).not.toHaveBeenCalled()
-    work.resolve()
-    await stop
-    expect(handled()).toEqual(["a", "b"])
-  })
-
-  it("ends with a handler that always fails: the events are dead letters then", async () => {
-    handler.mockRejectedValue(new Error("no stock"))
-    outbox.start(handler, onError)
-    await outbox.publish(named("a", "b"))
-    await outbox.stop()
-    expect(handler).toHaveBeenCalledTimes(8)
-    expect(await outbox.getFailedEvents()).toHaveLength(2)
-  })
-
-  it("delivers what handlers publish meanwhile, and what they publish then", async () => {
-    handler.mockImplementation(async ({ id }) => {
-      if (id.length < 5) await outbox.publish(named(`${id}+`))
-    })
-    outbox.start(handler, onError)
-    await advance(0)
-    await outbox.publish(named("a"))
-    await outbox.stop()
-    expect(handled()).toEqual(["a", "a+", "a++", "a+++", "a++++"])
-  })
-
-  it("right after start delivers what is queued", async () => {
-    const bus = new OutboxEventBus(outbox, onError)
-    bus.on("order.placed", handler)
-    for (const round of [1, 2, 3]) {
-      await bus.emitMany(named(`a${round}`, `b${round}`))
-      bus.start()
-      await bus.stop()
-    }
-    expect(handled()).toEqual(["a1", "b1", "a2", "b2", "a3", "b3"])
-  })
-
-  it("leaves what is left to a start before it has resolved", async () => {
-    const next = vi.fn<(event: BusEvent) => Promise<void>>(async () => {})
-    const work = deferred()
-    handler.mockImplementation(() => work.promise)
-    outbox.start(handler, onError)
-    await advance(0)
-    await outbox.publish(named("a"))
-    const stop = outbox.stop()
-    await advance(0)
-    outbox.start(next, onError)
-    await outbox.publish(named("b"))
-    work.resolve()
-    await stop
-    await advance(10)
-    expect(handled()).toEqual(["a"])
-    expect(next.mock.calls.map(([{ id }]) => id)).toEqual(["b"])
-  })
-
-  it("and a start that does not wait for it never run two handlers at once", async () => {
-    const running: Deferred[] = []
-    handler.mockImplementation(() => {
-      const work = deferred()
-      running.push(work)
-      return work.promise
-    })
-    outbox.start(handler, onError)
-    await advance(0)
-    await outbox.publish(named("drained", "drained too"))
-    const stop = outbox.stop()
-    await advance(0)
-    outbox.start(handler, onError)
-    await outbox.publish(named("of the next start"))
-    await advance(1000)
-    expect(handled()).toEqual(["drained"])
-    running[0]?.resolve()
-    await advance(0)
-    expect(handled()).toEqual(["drained", "drained too"])
-    running[1]?.resolve()
-    await stop
-    await advance(0)
-    expect(handled()).toEqual(["drained", "drained too", "of the next start"])
-    running[2]?.resolve()
   })
 })

@@ -1,5 +1,6 @@
 // An outbox in memory, for tests and for programs that may lose events when they end.
 
+import { AsyncLocalStorage } from "node:async_hooks"
 import { deepCopy } from "./deep-copy.ts"
 import { formatErrorMessage } from "./error-message.ts"
 import { reportEventError } from "./error-reporting.ts"
@@ -14,6 +15,9 @@ type QueuedEvent = { readonly event: BusEvent; readonly failures: number }
 type ReleasedEvent = { readonly queued: QueuedEvent; pollsToWait: number }
 /** To whom the latest `start` delivers and reports. */
 type Delivery = { readonly handler: Handler; onError: ErrorHandler }
+
+/** The handler that a call comes from, however many awaits later, and the outbox that runs it, known by its state. */
+const runningHandler = new AsyncLocalStorage<{ readonly state: object; hasEnded: boolean }>()
 
 const POLL_INTERVAL_MS = 10
 /** The pause of a released event. Counted in polls rather than measured, so that fake timers need no clock. */
@@ -135,8 +139,21 @@ export class InMemoryOutbox implements IOutbox<unknown> {
    * Delivers what is queued, retries and what handlers publish meanwhile included; resolves when each of these events is
    * handled or a dead letter. So it does not resolve while a handler publishes without end. A `start` before that takes over
    * what is left. Released events stay queued for the next `start`.
+   *
+   * Called inside a handler, it resolves at once, with a process warning: it can't wait for that handler, which may be waiting for it. The
+   * outbox stops all the same, when the handler has ended.
    */
   async stop(): Promise<void> {
+    const ended = this.end()
+    const caller = runningHandler.getStore()
+    if (caller?.state !== this.state || caller.hasEnded) return ended
+    process.emitWarning("stop() was called inside a handler, so it does not wait for that handler to end", {
+      type: "OutboxEventBusWarning",
+      code: "OUTBOX_STOP_INSIDE_HANDLER",
+    })
+  }
+
+  private async end(): Promise<void> {
     const { state } = this
     const mustDrain = state.started
     state.started = false
@@ -162,7 +179,7 @@ export class InMemoryOutbox implements IOutbox<unknown> {
     for (const queued of state.queue.splice(0)) {
       const { event, failures: failedBefore } = queued
       try {
-        await delivery.handler(deepCopy(event))
+        await this.runHandler(delivery.handler, deepCopy(event))
       } catch (error) {
         if (isRelease(error)) {
           state.released.push({ queued, pollsToWait: POLLS_TO_WAIT })
@@ -175,6 +192,15 @@ export class InMemoryOutbox implements IOutbox<unknown> {
       }
     }
     state.queue = [...toRetry, ...state.queue]
+  }
+
+  private async runHandler(handler: Handler, event: BusEvent): Promise<void> {
+    const run = { state: this.state, hasEnded: false }
+    try {
+      await runningHandler.run(run, () => handler(event))
+    } finally {
+      run.hasEnded = true
+    }
   }
 
   /** Called by polls alone, not while `stop` drains: a drain that saw released events again would not end. */
