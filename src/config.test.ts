@@ -2,6 +2,7 @@ import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { ConfigurationError } from "outbox-event-bus"
 import { describe, expect, it, vi } from "vitest"
 import { type DynamoDBAwsSdkOutboxConfig, resolveConfig } from "./config.ts"
+import { getDynamoDBAwsSdkCollector } from "./transaction-storage.ts"
 
 const client = { send: vi.fn() } as unknown as DynamoDBClient
 const required = { client, tableName: "outbox" }
@@ -35,9 +36,26 @@ it("fills in every default", () => {
   expect(resolveConfig(required)).toEqual({ ...required, ...defaults })
 })
 
-it("reads an explicit undefined as the default", () => {
-  const options = Object.fromEntries(Object.keys(defaults).map((name) => [name, undefined]))
-  expect(resolve({ ...options, getCollector: undefined })).toEqual({ ...required, ...defaults })
+it.each([undefined, null])("reads an explicit %o as the default", (none) => {
+  const options = Object.fromEntries(Object.keys(defaults).map((name) => [name, none]))
+  expect(resolve({ ...options, getCollector: none })).toEqual({ ...required, ...defaults })
+})
+
+it("takes every optional option as undefined, also where undefined is told from absent", () => {
+  // Compiled with exactOptionalPropertyTypes.
+  const config: DynamoDBAwsSdkOutboxConfig = {
+    ...required,
+    statusIndexName: undefined,
+    batchSize: undefined,
+    concurrency: undefined,
+    maxRetries: undefined,
+    pollIntervalMs: undefined,
+    baseBackoffMs: undefined,
+    maxErrorBackoffMs: undefined,
+    processingTimeoutMs: undefined,
+    getCollector: undefined,
+  }
+  expect(resolveConfig(config)).toEqual({ ...required, ...defaults })
 })
 
 it("keeps every value that is given", () => {
@@ -58,45 +76,53 @@ it("keeps every value that is given", () => {
 
 describe("the limits of each number", () => {
   const MAX_DELAY = 2_147_483_647
-  const wholeFrom1To = (maximum: number) => ({
-    good: [1, maximum],
-    bad: [0, -1, maximum + 1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "5", null, true, 5n],
-    allowed: `a whole number from 1 to ${maximum}`,
-  })
-  const millisecondsFrom = (minimum: number) => ({
-    good: [minimum, minimum + 0.5, MAX_DELAY],
-    bad: [
-      minimum - 1,
-      MAX_DELAY + 1,
-      Number.NaN,
-      Number.POSITIVE_INFINITY,
-      Number.NEGATIVE_INFINITY,
-      "1000",
-      null,
-      {},
-    ],
-    allowed: `a number of milliseconds from ${minimum} to ${MAX_DELAY}`,
-  })
-  const limits: Record<string, { good: unknown[]; bad: unknown[]; allowed: string }> = {
-    batchSize: wholeFrom1To(1000),
-    concurrency: wholeFrom1To(10_000),
+  const { POSITIVE_INFINITY, NEGATIVE_INFINITY, NaN: NAN } = Number
+  const milliseconds = {
+    good: [0, 0.5, MAX_DELAY],
+    capped: [MAX_DELAY, MAX_DELAY + 1, 1e15, POSITIVE_INFINITY],
+    bad: [-1, NAN, NEGATIVE_INFINITY, "1000", {}, 5n],
+    allowed: "a number of milliseconds of at least 0, or Infinity",
+  }
+  const limits: Record<string, { good: unknown[]; capped: number[]; bad: unknown[]; allowed: string }> = {
+    batchSize: {
+      good: [1, 1000],
+      capped: [1000, 1001, 1_000_000, POSITIVE_INFINITY],
+      bad: [0, -1, 1.5, NAN, "5", true, 5n],
+      allowed: "a whole number of at least 1, or Infinity",
+    },
+    concurrency: {
+      good: [1, 10_000],
+      capped: [],
+      bad: [0, -1, 10_001, 1.5, NAN, POSITIVE_INFINITY, "5", true, 5n],
+      allowed: "a whole number from 1 to 10000",
+    },
     maxRetries: {
-      good: [0, 1, 1000, Number.POSITIVE_INFINITY],
-      bad: [-1, 0.5, Number.NaN, Number.NEGATIVE_INFINITY, "3", null, []],
+      good: [0, 1, 1000, POSITIVE_INFINITY],
+      capped: [],
+      bad: [-1, 0.5, NAN, NEGATIVE_INFINITY, "3", []],
       allowed: "a whole number of at least 0, or Infinity",
     },
-    pollIntervalMs: millisecondsFrom(0),
-    baseBackoffMs: millisecondsFrom(0),
-    maxErrorBackoffMs: millisecondsFrom(0),
-    processingTimeoutMs: millisecondsFrom(1),
+    pollIntervalMs: milliseconds,
+    baseBackoffMs: milliseconds,
+    maxErrorBackoffMs: milliseconds,
+    processingTimeoutMs: {
+      good: [0.5, 1, MAX_DELAY],
+      capped: [MAX_DELAY, MAX_DELAY + 1, 1e15],
+      bad: [0, -1, NAN, POSITIVE_INFINITY, NEGATIVE_INFINITY, "1000", {}],
+      allowed: "a finite number of milliseconds above 0",
+    },
   }
-  const cases = (kind: "good" | "bad") =>
+  const cases = (kind: "good" | "capped" | "bad") =>
     Object.entries(limits).flatMap(([option, limit]) =>
       limit[kind].map((value) => [option, value, limit.allowed] as const),
     )
 
   it.each(cases("good"))("accepts %s = %o", (option, value) => {
     expect(resolve({ [option]: value })).toHaveProperty(option, value)
+  })
+
+  it.each(cases("capped"))("counts %s = %o as the most that is useful", (option, value) => {
+    expect(resolve({ [option]: value })).toHaveProperty(option, limits[option]?.capped[0])
   })
 
   it.each(cases("bad"))(
@@ -124,7 +150,7 @@ describe("names", () => {
     expect(resolve({ [option]: value })).toHaveProperty(option, value)
   })
 
-  const bad = ["", " ", "out box", "outbox\n", "täble", 7, null, {}, Symbol("name")]
+  const bad = ["", " ", "out box", "outbox\n", "täble", 7, {}, Symbol("name")]
 
   it.each(["tableName", "statusIndexName"])("refuses a %s that can't be one", (option) => {
     for (const value of bad) {
@@ -134,8 +160,42 @@ describe("names", () => {
     }
   })
 
-  it("refuses an absent table name", () => {
-    expect(refusal({ client }).message).toContain("Invalid option tableName: undefined. Allowed: ")
+  it.each([{}, { tableName: undefined }, { tableName: null }])(
+    "lets %o be resolved, and refuses the table by its name when it is read",
+    (options) => {
+      const resolved = resolveConfig({ client, ...options } as DynamoDBAwsSdkOutboxConfig)
+      expect(resolved).toMatchObject(defaults)
+      expect(() => resolved.tableName).toThrow(ConfigurationError)
+      expect(() => resolved.tableName).toThrow(
+        "Invalid option tableName: undefined. Allowed: a non-empty name",
+      )
+    },
+  )
+})
+
+describe("getCollector", () => {
+  it("given without calling it is refused with what to write instead", () => {
+    expect(refusal({ ...required, getCollector: getDynamoDBAwsSdkCollector }).message).toBe(
+      "Invalid option getCollector: getDynamoDBAwsSdkCollector itself. " +
+        "Call it: getCollector: getDynamoDBAwsSdkCollector().",
+    )
+  })
+})
+
+describe("an option that does not exist", () => {
+  it("causes one process warning that names it, and nothing else", () => {
+    const emitWarning = vi.spyOn(process, "emitWarning").mockImplementation(() => {})
+    for (let i = 0; i < 2; i++) {
+      expect(resolve({ maxRetry: 3, "log\nline": 1 })).toEqual({ ...required, ...defaults })
+    }
+    expect(emitWarning.mock.calls).toEqual([
+      [
+        expect.stringMatching(/^DynamoDBAwsSdkOutbox has no option "maxRetry"; it is ignored\. .*maxRetries/),
+        { type: "OutboxWarning", code: "OUTBOX_UNKNOWN_OPTION" },
+      ],
+      [expect.stringContaining('has no option "log\\nline"'), expect.anything()],
+    ])
+    emitWarning.mockRestore()
   })
 })
 
@@ -152,7 +212,7 @@ describe("the rest", () => {
     )
   })
 
-  it.each([[null], [[]], ["getCollector"]])("refuses %o for getCollector", (value) => {
+  it.each([[[]], ["getCollector"]])("refuses %o for getCollector", (value) => {
     expect(refusal({ ...required, getCollector: value }).message).toMatch(
       /^Invalid option getCollector: .*Allowed: a function that returns a collector or undefined\.$/,
     )

@@ -5,105 +5,153 @@
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { ConfigurationError, type OutboxConfig } from "outbox-event-bus"
 import type { DynamoDBAwsSdkTransactionCollector } from "./collector.ts"
+import { described, quoted } from "./shown.ts"
+import { getDynamoDBAwsSdkCollector } from "./transaction-storage.ts"
+import { warnOnce } from "./warnings.ts"
 
-/** Options of {@link DynamoDBAwsSdkOutbox}. Counts are whole numbers; times are milliseconds. */
-export interface DynamoDBAwsSdkOutboxConfig extends OutboxConfig {
+/** Every option may be given as undefined: code that passes its own optional settings on compiles in any strictness. */
+type OrUndefined<T> = { [Option in keyof T]?: T[Option] | undefined }
+
+/**
+ * Options of {@link DynamoDBAwsSdkOutbox}. Counts are whole numbers; times are milliseconds. `undefined` and `null`
+ * mean the default. Times longer than Node's timers support count as 2147483647 (24.8 days).
+ */
+export interface DynamoDBAwsSdkOutboxConfig extends OrUndefined<OutboxConfig> {
   /** The client every request is sent with. Its retries, timeouts and credentials are yours to set. */
   client: DynamoDBClient
-  /** Name or ARN of the outbox table. */
+  /**
+   * Name or ARN of the outbox table. May be missing when the outbox is made, as `process.env.TABLE` is where a unit test
+   * loads a module: the first method that needs the table refuses it then.
+   */
   tableName: string
   /**
    * Name of the index with partition key `status` and sort key `gsiSortKey`. Projection `KEYS_ONLY` is enough.
    * @default "status-gsiSortKey-index"
    */
-  statusIndexName?: string
+  statusIndexName?: string | undefined
   /**
    * How long a handler may take before its event counts as abandoned and is retried by any worker.
-   * Milliseconds, 1 to 2147483647. Keep it above the longest handler plus four times the clock difference between
+   * Milliseconds, above 0. Keep it above the longest handler plus four times the clock difference between
    * workers: before a lease is renewed, a quarter of it may be all that is left.
    * @default 30000
    */
-  processingTimeoutMs?: number
+  processingTimeoutMs?: number | undefined
   /**
    * How many handlers run at once. With 1, one worker hands events over strictly in the order of their due time.
    * Batching publishers need many. Whole number, at least 1.
    * @default 1
    */
-  concurrency?: number
+  concurrency?: number | undefined
   /**
-   * Rows read from the index at a time; never more than this are claimed ahead. Whole number, 1 to 1000.
+   * Rows read from the index at a time; never more than this are claimed ahead. Whole number of at least 1, or Infinity;
+   * above 1000, it counts as 1000.
    * @default 50
    */
-  batchSize?: number
+  batchSize?: number | undefined
   /**
-   * Pause after a poll that has found no more work. Milliseconds, 0 to 2147483647.
+   * Pause after a poll that has found no more work. Milliseconds, at least 0, or Infinity.
    * @default 1000
    */
-  pollIntervalMs?: number
+  pollIntervalMs?: number | undefined
   /**
    * How many times a handler is run for an event before the event is set to `failed`. Whole number or Infinity;
    * 0 means 1.
    * @default 5
    */
-  maxRetries?: number
+  maxRetries?: number | undefined
   /**
-   * Delay before the first retry; it doubles with every further one, give or take 10 %. Milliseconds, 0 to 2147483647.
+   * Delay before the first retry; it doubles with every further one, give or take 10 %. Milliseconds, at least
+   * 0, or Infinity.
    * @default 1000
    */
-  baseBackoffMs?: number
+  baseBackoffMs?: number | undefined
   /**
-   * Longest pause between polls while polling fails. Milliseconds, 0 to 2147483647.
+   * Longest pause between polls while polling fails. Milliseconds, at least 0, or Infinity.
    * @default 30000
    */
-  maxErrorBackoffMs?: number
+  maxErrorBackoffMs?: number | undefined
   /**
    * Finds the collector of the current transaction when `publish` is not given one, for example
    * {@link getDynamoDBAwsSdkCollector}`()`.
    * @default none: without an explicit collector, events are written in a transaction of their own
    */
+  getCollector?: (() => DynamoDBAwsSdkTransactionCollector | undefined) | undefined
+}
+
+type Given<T> = { [Option in keyof T]-?: Exclude<T[Option], undefined> }
+
+/** Every option with its value. */
+export type ResolvedConfig = Given<Omit<DynamoDBAwsSdkOutboxConfig, "getCollector">> & {
   getCollector?: () => DynamoDBAwsSdkTransactionCollector | undefined
 }
 
-/** Every option with its value. */
-export type ResolvedConfig = Required<Omit<DynamoDBAwsSdkOutboxConfig, "getCollector">> &
-  Pick<DynamoDBAwsSdkOutboxConfig, "getCollector">
-
-/** Longest delay that timers of Node keep; also the longest backoff between two attempts (24.8 days). */
+/** Longest delay that Node timers support; also the longest backoff between two attempts (24.8 days). */
 export const MAX_DELAY_MS = 2 ** 31 - 1
 
-const count = (fallback: number, minimum: number, maximum: number) => ({
+/** A larger page holds more than DynamoDB's 1 MB of answer, or more rows than a poll gets to. */
+const MAX_BATCH_SIZE = 1000
+
+interface NumberRule {
+  fallback: number
+  allowed: string
+  isAllowed(value: number): boolean
+  /** What a larger value counts as. */
+  most?: number
+}
+
+const milliseconds = (fallback: number): NumberRule => ({
   fallback,
-  allowed: `a whole number from ${minimum} to ${maximum}`,
-  isAllowed: (value: number) => Number.isInteger(value) && value >= minimum && value <= maximum,
+  allowed: "a number of milliseconds of at least 0, or Infinity",
+  isAllowed: (value) => value >= 0,
+  most: MAX_DELAY_MS,
 })
 
-const milliseconds = (fallback: number, minimum: number) => ({
-  fallback,
-  allowed: `a number of milliseconds from ${minimum} to ${MAX_DELAY_MS}`,
-  isAllowed: (value: number) => value >= minimum && value <= MAX_DELAY_MS,
-})
+const isWhole = (value: number) => Number.isInteger(value) || value === Number.POSITIVE_INFINITY
 
 const NUMBERS = {
-  batchSize: count(50, 1, 1000),
-  concurrency: count(1, 1, 10_000),
+  batchSize: {
+    fallback: 50,
+    allowed: "a whole number of at least 1, or Infinity",
+    isAllowed: (value) => isWhole(value) && value >= 1,
+    most: MAX_BATCH_SIZE,
+  },
+  concurrency: {
+    fallback: 1,
+    allowed: "a whole number from 1 to 10000",
+    isAllowed: (value) => Number.isInteger(value) && value >= 1 && value <= 10_000,
+  },
   maxRetries: {
     fallback: 5,
     allowed: "a whole number of at least 0, or Infinity",
-    isAllowed: (value: number) =>
-      value >= 0 && (Number.isInteger(value) || value === Number.POSITIVE_INFINITY),
+    isAllowed: (value) => isWhole(value) && value >= 0,
   },
-  pollIntervalMs: milliseconds(1000, 0),
-  baseBackoffMs: milliseconds(1000, 0),
-  maxErrorBackoffMs: milliseconds(30_000, 0),
-  processingTimeoutMs: milliseconds(30_000, 1),
-}
+  pollIntervalMs: milliseconds(1000),
+  baseBackoffMs: milliseconds(1000),
+  maxErrorBackoffMs: milliseconds(30_000),
+  processingTimeoutMs: {
+    fallback: 30_000,
+    // A lease without end would keep the events of a dead worker for ever.
+    allowed: "a finite number of milliseconds above 0",
+    isAllowed: (value) => value > 0 && Number.isFinite(value),
+    most: MAX_DELAY_MS,
+  },
+} satisfies Record<string, NumberRule>
 
 type NumberOption = keyof typeof NUMBERS
 
 const DEFAULT_INDEX_NAME = "status-gsiSortKey-index"
+const NAMES = "a non-empty name of letters, digits, '_', '-' and '.' (for the table also an ARN)"
+const KNOWN_OPTIONS = new Set([
+  "client",
+  "tableName",
+  "statusIndexName",
+  "getCollector",
+  ...Object.keys(NUMBERS),
+])
 
 /**
  * Checks the options and fills in the defaults.
+ * @returns every option with its value; reading `tableName` where none was given throws the same error.
  * @throws {ConfigurationError} that names the option, its value and what is allowed.
  */
 export function resolveConfig(config: DynamoDBAwsSdkOutboxConfig): ResolvedConfig {
@@ -115,14 +163,24 @@ export function resolveConfig(config: DynamoDBAwsSdkOutboxConfig): ResolvedConfi
   if (client === null || (typeof client !== "object" && typeof client !== "function")) {
     refuse("client", client, "a DynamoDBClient")
   }
-  const { getCollector, statusIndexName = DEFAULT_INDEX_NAME } = config
+  const tableName = config.tableName ?? undefined
+  if (tableName !== undefined) nameOption("tableName", tableName)
+  const getCollector = config.getCollector ?? undefined
   if (getCollector !== undefined && typeof getCollector !== "function") {
     refuse("getCollector", getCollector, "a function that returns a collector or undefined")
   }
+  if (getCollector === (getDynamoDBAwsSdkCollector as unknown)) {
+    throw new ConfigurationError(
+      "Invalid option getCollector: getDynamoDBAwsSdkCollector itself. Call it: getCollector: getDynamoDBAwsSdkCollector().",
+    )
+  }
+  warnOfUnknownOptions(config)
   return {
     client,
-    tableName: nameOption("tableName", config.tableName),
-    statusIndexName: nameOption("statusIndexName", statusIndexName),
+    get tableName() {
+      return tableName ?? refuse("tableName", tableName, NAMES)
+    },
+    statusIndexName: nameOption("statusIndexName", config.statusIndexName ?? DEFAULT_INDEX_NAME),
     batchSize: numberOption("batchSize", config.batchSize),
     concurrency: numberOption("concurrency", config.concurrency),
     maxRetries: numberOption("maxRetries", config.maxRetries),
@@ -134,27 +192,31 @@ export function resolveConfig(config: DynamoDBAwsSdkOutboxConfig): ResolvedConfi
   }
 }
 
-function numberOption(name: NumberOption, value: number | undefined): number {
-  const { fallback, allowed, isAllowed } = NUMBERS[name]
-  if (value === undefined) return fallback
+function numberOption(name: NumberOption, value: number | null | undefined): number {
+  const { fallback, allowed, isAllowed, most = Number.POSITIVE_INFINITY }: NumberRule = NUMBERS[name]
+  if (value === undefined || value === null) return fallback
   if (typeof value !== "number" || !isAllowed(value)) refuse(name, value, allowed)
-  return value
+  return Math.min(value, most)
 }
 
 function nameOption(name: "tableName" | "statusIndexName", value: string): string {
   // Besides names, tableName takes ARNs, which have colons and slashes.
-  if (typeof value !== "string" || !/^[\w.:/-]+$/.test(value)) {
-    refuse(name, value, "a non-empty name of letters, digits, '_', '-' and '.' (for the table also an ARN)")
-  }
+  if (typeof value !== "string" || !/^[\w.:/-]+$/.test(value)) refuse(name, value, NAMES)
   return value
+}
+
+/** Configurations are often shared and spread, so an option that nobody reads may be a slip, or somebody else's. */
+function warnOfUnknownOptions(config: object): void {
+  for (const option of Object.keys(config)) {
+    if (KNOWN_OPTIONS.has(option)) continue
+    warnOnce(
+      "OUTBOX_UNKNOWN_OPTION",
+      `DynamoDBAwsSdkOutbox has no option ${quoted(option)}; it is ignored. Options: ${[...KNOWN_OPTIONS].join(", ")}.`,
+    )
+  }
 }
 
 /** @throws {ConfigurationError} that names the option, its value and what is allowed. */
 export function refuse(option: string, value: unknown, allowed: string): never {
-  const shown = typeof value === "string" ? JSON.stringify(value) : describe(value)
-  throw new ConfigurationError(`Invalid option ${option}: ${shown}. Allowed: ${allowed}.`)
-}
-
-function describe(value: unknown): string {
-  return typeof value === "object" && value !== null ? "an object" : String(value)
+  throw new ConfigurationError(`Invalid option ${option}: ${described(value)}. Allowed: ${allowed}.`)
 }

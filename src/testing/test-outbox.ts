@@ -22,12 +22,12 @@ export interface TestOutboxOptions extends Partial<Omit<DynamoDBAwsSdkOutboxConf
    * Retries are due at once unless this is set; then they wait as in production, by the clock, which a test may fake.
    * @default retries at once
    */
-  baseBackoffMs?: number
+  baseBackoffMs?: number | undefined
   /**
    * Pause between polls, for what becomes due later. What is published, committed or retried is delivered without a pause.
    * @default 100
    */
-  pollIntervalMs?: number
+  pollIntervalMs?: number | undefined
 }
 
 /**
@@ -69,7 +69,8 @@ export class TestOutbox extends DynamoDBAwsSdkOutbox {
    * @param options - See {@link TestOutboxOptions}.
    * @throws {ConfigurationError} as the real outbox does.
    */
-  constructor({ tableName = "outbox", ...options }: TestOutboxOptions = {}) {
+  constructor(options: TestOutboxOptions = {}) {
+    const tableName = options.tableName ?? "outbox"
     const published: BusEvent[] = []
     const delivered: BusEvent[] = []
     const failed: FailedBusEvent[] = []
@@ -85,11 +86,11 @@ export class TestOutbox extends DynamoDBAwsSdkOutbox {
       if (after.status === EventStatus.FAILED) failed.push(toFailedEvent(readBack(after) as Item))
       for (const resolve of this.changed.splice(0)) resolve()
     }
-    const table = new MemoryTable(tableName, options.baseBackoffMs === undefined, onChange)
+    const table = new MemoryTable(tableName, (options.baseBackoffMs ?? undefined) === undefined, onChange)
     super({
-      pollIntervalMs: 100,
-      baseBackoffMs: 0,
       ...options,
+      pollIntervalMs: options.pollIntervalMs ?? 100,
+      baseBackoffMs: options.baseBackoffMs ?? 0,
       tableName,
       client: table as unknown as DynamoDBClient,
     })

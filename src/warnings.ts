@@ -1,0 +1,20 @@
+/** Process warnings of the outbox: each with a code, and once per cause, however often it occurs. */
+
+/** Why the process is warned; `code` of the warning. */
+export type WarningCode =
+  | "OUTBOX_UNKNOWN_OPTION"
+  | "OUTBOX_UNKNOWN_EVENT_KEY"
+  | "OUTBOX_EMIT_OUTSIDE_TRANSACTION"
+  | "OUTBOX_TRANSACTION_NOT_SENT"
+
+/** Of causes beyond that many, none is told twice for certain: keys may come from anywhere. */
+const MOST_REMEMBERED = 1000
+
+const told = new Set<string>()
+
+/** @param message - Names the cause; the same message is not told again. */
+export function warnOnce(code: WarningCode, message: string): void {
+  if (told.has(message) || told.size >= MOST_REMEMBERED) return
+  told.add(message)
+  process.emitWarning(message, { type: "OutboxWarning", code })
+}
