@@ -42,12 +42,30 @@ describe("the user's own document client on the same client", () => {
     expect(await numbersOf(own)).toEqual(NumberValue.from("7"))
   })
 
-  it("made before the outbox drops undefined values, as beside the original", async () => {
-    const { client, sent } = clientOnWire()
-    const usersOwn = DynamoDBDocumentClient.from(client)
+  it("made before the outbox writes and reads as it did: every option is as it was", async () => {
+    const { client, sent } = clientOnWire(() => ({ Item: { id: { S: "e1" }, n: { N: "7" } } }))
+    const options = {
+      marshallOptions: { convertClassInstanceToMap: true, convertEmptyValues: true },
+      unmarshallOptions: { wrapNumbers: true },
+    }
+    const usersOwn = DynamoDBDocumentClient.from(client, options)
+    const own = documentClientFor(client)
+    expect(client.config).toHaveProperty("translateConfig", options)
+    class Money {
+      text = ""
+    }
+    await usersOwn.send(new PutCommand({ TableName: "orders", Item: { id: "e1", money: new Money() } }))
+    expect(sent[0]?.input.Item).toEqual({ id: { S: "e1" }, money: { M: { text: { NULL: true } } } })
+    expect(await numbersOf(usersOwn)).toEqual(NumberValue.from("7"))
+    await own.send(new PutCommand({ TableName: "outbox", Item: { id: "e1", text: "" } }))
+    expect(sent.at(-1)?.input.Item).toEqual({ id: { S: "e1" }, text: { S: "" } })
+  })
+
+  it("is made of a client on which the outbox has left nothing", () => {
+    const { client } = clientOnWire()
+    const before = Object.keys(client.config)
     documentClientFor(client)
-    await usersOwn.send(new PutCommand({ TableName: "orders", Item: { id: "e1", map: { a: undefined } } }))
-    expect(sent[0]?.input.Item).toEqual({ id: { S: "e1" }, map: { M: {} } })
+    expect(Object.keys(client.config)).toEqual(before)
   })
 
   it.each([

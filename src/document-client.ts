@@ -3,17 +3,17 @@
  *
  * `DynamoDBDocumentClient.from` writes its options onto the configuration of the client it is given, so all document
  * clients of one DynamoDBClient share the options of the last that was made. The outbox must read numbers wrapped
- * (one that JavaScript can't hold would otherwise make the whole answer unreadable), and the user's document client
- * must not. So the outbox leaves only what is harmless there, and has a configuration of its own.
+ * (one that JavaScript can't hold would otherwise make the whole response unreadable), and the user's document client
+ * must stay as it was. So the outbox has a copy of the configuration for itself, and puts back what was there.
  */
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { DynamoDBDocumentClient, type TranslateConfig } from "@aws-sdk/lib-dynamodb"
 import { refuse } from "./config.ts"
 
-/** What the user's document client has from now on, if it was made before. What it had is not ours to read. */
-const SHARED_OPTIONS: TranslateConfig = { marshallOptions: { removeUndefinedValues: true } }
-
-const OWN_OPTIONS: TranslateConfig = { ...SHARED_OPTIONS, unmarshallOptions: { wrapNumbers: true } }
+const OWN_OPTIONS: TranslateConfig = {
+  marshallOptions: { removeUndefinedValues: true },
+  unmarshallOptions: { wrapNumbers: true },
+}
 
 /**
  * Makes the document client. A bare `{ send }`, as tests pass it, is used as it is.
@@ -28,8 +28,14 @@ export function documentClientFor(client: DynamoDBClient): DynamoDBDocumentClien
 }
 
 function makeFrom(client: DynamoDBClient): DynamoDBDocumentClient {
+  // A bare client has no configuration, and only those of which a document client was made have these options.
+  const config = client.config as { translateConfig?: TranslateConfig } | undefined
+  const before = config && Object.getOwnPropertyDescriptor(config, "translateConfig")
   try {
-    return DynamoDBDocumentClient.from(client, SHARED_OPTIONS)
+    const documentClient = DynamoDBDocumentClient.from(client, OWN_OPTIONS)
+    if (config && before) Object.defineProperty(config, "translateConfig", before)
+    else delete config?.translateConfig
+    return documentClient
   } catch (error) {
     if ("middlewareStack" in client) throw error
     const bare = client as Partial<DynamoDBClient>
