@@ -21,6 +21,7 @@ const failed = (id: string, more: Item = {}): Item => ({
   gsiSortKey: NumberValue.from("1714979289010"),
   startedOn: NumberValue.from("1714979290000"),
   lastError: "boom",
+  claimToken: "t1",
   ...more,
 })
 const shown = (id: string) => ({
@@ -81,6 +82,29 @@ describe("listing dead letters", () => {
     expect(send.mock.calls.slice(1).every(([{ input }]) => input.ConsistentRead)).toBe(true)
   })
 
+  it.each([
+    ["payload", ["payload"]],
+    [
+      "all that the original writes",
+      ["type", "payload", "occurredAt", "retryCount", "lastError", "startedOn"],
+    ],
+  ])("reads what an index that includes %s does not carry", async (_, included) => {
+    const { send, requests } = create()
+    const whole = failed("a", { metadata: { tenant: "x" } })
+    const row = Object.fromEntries(
+      Object.entries(whole).filter(([name]) => ["id", "status", "gsiSortKey", ...included].includes(name)),
+    )
+    send.mockResolvedValueOnce({ Items: [row] }).mockResolvedValueOnce({ Item: whole })
+    expect(await listDeadLetters(requests, index)).toEqual([{ ...shown("a"), metadata: { tenant: "x" } }])
+  })
+
+  it("shows a mocked client's row that has the keys, too, though it answers nothing more", async () => {
+    const { send, requests } = create()
+    const { claimToken, ...row } = failed("a")
+    send.mockResolvedValueOnce({ Items: [row] })
+    expect(await listDeadLetters(requests, index)).toEqual([shown("a")])
+  })
+
   it("shows also what can't be read as an event", async () => {
     const { send, requests } = create()
     send.mockResolvedValueOnce({ Items: [{ id: "e1", payload: null, status: "failed", gsiSortKey: 5 }] })
@@ -136,6 +160,14 @@ describe("setting dead letters back", () => {
       context: { eventIds: ["a", "c"] },
     })
     expect(send).toHaveBeenCalledTimes(3)
+  })
+
+  it("escapes line breaks in the ids", async () => {
+    const { send, requests } = create()
+    send.mockRejectedValue(new Error("throttled"))
+    await expect(retryDeadLetters(requests, "outbox", ["a\nb", "c"])).rejects.toThrow(
+      String.raw`Could not retry the events "a\nb", c`,
+    )
   })
 
   it.each([[undefined], ["a"], [[""]], [["a", 7]], [[undefined]]])("refuses %o for ids", async (ids) => {

@@ -3,6 +3,7 @@ import { EventStatus, type FailedBusEvent, OperationalError, ValidationError } f
 import { forEachBounded } from "./bounded.ts"
 import { type Item, toFailedEvent } from "./event-item.ts"
 import type { Requests } from "./requests.ts"
+import { listed } from "./shown.ts"
 import { failedEvents, type Row, type StatusIndex } from "./status-index.ts"
 import { retry } from "./transitions.ts"
 
@@ -19,14 +20,24 @@ export async function listDeadLetters(requests: Requests, index: StatusIndex): P
     startAfter = page.next
   } while (startAfter && rows.length < MAX_LISTED)
 
-  const listed = new Map<Row, FailedBusEvent>()
+  const events = new Map<Row, FailedBusEvent>()
   const errors = await forEachBounded(rows, REQUESTS_AT_ONCE, async (row) => {
-    // An index need not carry more than the keys, and the item may have been deleted or set back since.
-    const item = "payload" in row ? row : await requests.get(index.tableName, row.id)
-    if (item === row || item?.status === EventStatus.FAILED) listed.set(row, toFailedEvent(item))
+    if (isWhole(row)) return void events.set(row, toFailedEvent(row))
+    // The item may have been deleted or set back since. Where the row shows more than its keys, one that is not found
+    // is shown as the row has it: that is all a mocked client tells.
+    const item = (await requests.get(index.tableName, row.id)) ?? ("payload" in row ? row : undefined)
+    if (item?.status === EventStatus.FAILED) events.set(row, toFailedEvent(item))
   })
   if (errors.length > 0) throw errors[0]
-  return rows.flatMap((row) => listed.get(row) ?? [])
+  return rows.flatMap((row) => events.get(row) ?? [])
+}
+
+/**
+ * Whether a row shows all of its item, which only an index that projects all attributes tells: nobody includes the claim's
+ * token, which is left on every dead letter that is in the index. A row without the index's keys is a mocked client's.
+ */
+function isWhole(row: Row): boolean {
+  return "claimToken" in row || ("payload" in row && !("status" in row && "gsiSortKey" in row))
 }
 
 /**
@@ -54,7 +65,7 @@ export async function retryDeadLetters(
     }
   })
   if (errors.length === 0) return
-  throw new OperationalError(`Could not retry the events ${failedIds.join(", ")}`, {
+  throw new OperationalError(`Could not retry the events ${listed(failedIds)}`, {
     cause: errors[0],
     eventIds: failedIds,
   })

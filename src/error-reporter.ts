@@ -9,6 +9,7 @@ import {
   OperationalError,
   type OutboxError,
 } from "outbox-event-bus"
+import { quoted } from "./shown.ts"
 import type { FailedAttempt } from "./transitions.ts"
 
 export class ErrorReporter {
@@ -35,7 +36,7 @@ export class ErrorReporter {
 
   /** @param step - A verb, such as `claim`. */
   requestFailed(step: string, eventId: string, cause: unknown): void {
-    this.report(new OperationalError(`Could not ${step} event "${eventId}"`, { cause, eventId }))
+    this.report(new OperationalError(`Could not ${step} event ${quoted(eventId)}`, { cause, eventId }))
   }
 }
 
