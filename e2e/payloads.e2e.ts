@@ -40,6 +40,19 @@ const VALUES: Record<string, [stored: unknown, read: unknown]> = {
   ],
   "a Map": [new Map([["k", new Map([["n", 1]])]]), { k: { n: 1 } }],
   undefined: [{ a: undefined, b: [undefined, 2] }, { b: [2] }],
+  "functions and symbols": [{ run: () => {}, kind: Symbol("k"), list: [() => {}, 2] }, { list: [2] }],
+  "nothing, as the whole payload": [undefined, undefined],
+  "a function, as the whole payload": [() => {}, undefined],
+  "null, as the whole payload": [null, null],
+  "a toJSON that returns its object": [
+    {
+      a: 1,
+      toJSON() {
+        return this
+      },
+    },
+    { a: 1 },
+  ],
   "empty values": [
     { text: "", list: [], map: {}, none: null },
     { text: "", list: [], map: {}, none: null },
@@ -58,6 +71,26 @@ test.each(Object.entries(VALUES))("%s in a payload", async (_name, [stored, read
   await worker.outbox.publish([someEvent({ payload: stored })])
   await until("it is delivered", () => worker.delivered.length === 1)
   expect(worker.delivered[0]?.payload).toEqual(read)
+})
+
+test("an event without a payload is retried, recovered and listed like any other", async () => {
+  const table = await createTable()
+  const outbox = outboxOn(table)
+  await outbox.publish([someEvent({ id: "none", payload: undefined })])
+  await table.set("none", { status: "active", gsiSortKey: 1, startedOn: 1 })
+  const worker = startWorker(table, {
+    maxRetries: 2,
+    handler: () => {
+      throw new Error("boom")
+    },
+  })
+  const [failed] = await until("it is listed", async () => {
+    const listed = await outbox.getFailedEvents()
+    return listed.length === 1 && listed
+  })
+  expect(failed).toMatchObject({ id: "none", error: "boom", retryCount: 2 })
+  expect(failed?.payload).toBeUndefined()
+  expect(worker.delivered.map(({ payload }) => payload)).toEqual([undefined])
 })
 
 test("metadata comes back, with all that payloads may hold; without any, there is none", async () => {
@@ -96,8 +129,8 @@ const REFUSED: Record<string, [properties: object, path: string]> = {
   "a number that is not exact": [{ payload: { n: 2 ** 60 } }, "payload.n"],
   "a BigInt of 39 digits": [{ payload: { n: 10n ** 38n + 1n } }, "payload.n"],
   "an empty set": [{ payload: { tags: new Set() } }, "payload.tags"],
-  "a function": [{ payload: { callback: () => {} } }, "payload.callback"],
-  "a symbol": [{ metadata: { key: Symbol("s") } }, "metadata.key"],
+  "metadata that is no object": [{ metadata: ["a"] }, "metadata"],
+  "a toJSON that throws": [{ payload: { a: { toJSON: () => JSON.parse("{") } } }, "payload.a"],
   "a key that the SDK drops": [{ payload: JSON.parse('{"a": {"__proto__": 1}}') }, "payload.a"],
   "a circle": [{ payload: circular }, "payload.self"],
   "an invalid Date in the payload": [{ payload: { at: new Date("never") } }, "payload.at"],

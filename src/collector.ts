@@ -2,9 +2,10 @@
  * The transaction collector: what a caller hands in to have events written in its own transaction, and the rule
  * that a DynamoDB transaction holds at most 100 items.
  */
-import { inspect } from "node:util"
 import type { TransactWriteCommandInput } from "@aws-sdk/lib-dynamodb"
 import { BatchSizeLimitError, ValidationError } from "outbox-event-bus"
+import { DuplicateEventIdError } from "./publish-errors.ts"
+import { described } from "./shown.ts"
 
 /** One entry of a `TransactWriteCommand` of `@aws-sdk/lib-dynamodb`. */
 export type TransactWriteItem = NonNullable<TransactWriteCommandInput["TransactItems"]>[number]
@@ -34,18 +35,42 @@ export function assertRoomFor(
   collector: DynamoDBAwsSdkTransactionCollector | undefined,
 ): void {
   if (collector !== undefined && typeof collector.push !== "function") {
+    if (typeof collector === "function") {
+      throw new ValidationError(
+        "The option getCollector returned a function instead of a collector. Was it given uncalled? " +
+          "Write getCollector: getDynamoDBAwsSdkCollector().",
+      )
+    }
     throw new ValidationError(
-      `The transaction passed to publish has no push method; it is ${inspect(collector, { depth: 0 })}. ` +
+      `The transaction passed to publish has no push method; it is ${described(collector)}. ` +
         "Allowed: an array of TransactWriteItems, or an object with push(item).",
     )
   }
-  const total = additional + itemsOf(collector).length
-  if (total > MAX_TRANSACTION_ITEMS) throw new BatchSizeLimitError(MAX_TRANSACTION_ITEMS, total)
+  const held = itemsOf(collector).length
+  const total = additional + held
+  if (total <= MAX_TRANSACTION_ITEMS) return
+  const error = new BatchSizeLimitError(MAX_TRANSACTION_ITEMS, total)
+  throw additional > MAX_TRANSACTION_ITEMS ? error : saying(fullCollector(additional, held), error)
+}
+
+function fullCollector(additional: number, held: number): string {
+  return (
+    `Cannot publish ${additional} ${additional === 1 ? "event" : "events"}: the transaction's collector already holds ` +
+    `${held} of the ${MAX_TRANSACTION_ITEMS} items that DynamoDB allows in a transaction.`
+  )
+}
+
+/** The class has one text, which counts events; where it is the collector that is full, it would name a wrong number. */
+function saying<T extends Error>(message: string, error: T): T {
+  error.message = message
+  // The stack begins with the message it was made with.
+  Error.captureStackTrace?.(error, assertRoomFor)
+  return error
 }
 
 /**
  * DynamoDB refuses a whole transaction that has two writes for one item.
- * @throws {ValidationError} that names the ids which occur twice.
+ * @throws {DuplicateEventIdError} that names the ids which occur twice.
  */
 export function assertDistinctIds(
   puts: readonly TransactWriteItem[],
@@ -61,13 +86,7 @@ export function assertDistinctIds(
     seen.add(id)
   }
   if (twice.size === 0) return
-  const eventIds = [...twice]
-  throw new ValidationError(
-    `Event ids occur twice in one transaction: ${eventIds.join(", ")}. Nothing was published.`,
-    {
-      eventIds,
-    },
-  )
+  throw new DuplicateEventIdError([...twice])
 }
 
 /** The items a collector already holds, as far as it shows them. */

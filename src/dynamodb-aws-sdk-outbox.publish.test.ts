@@ -3,6 +3,7 @@ import { BatchSizeLimitError, type BusEvent, ValidationError } from "outbox-even
 import { describe, expect, it, vi } from "vitest"
 import type { TransactWriteItem } from "./collector.ts"
 import { createOutbox, event, item, named } from "./outbox.fixture.ts"
+import { DuplicateEventIdError, EventAlreadyPublishedError, UnstorableEventError } from "./publish-errors.ts"
 import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "./transaction-storage.ts"
 
 const events = (count: number): BusEvent[] => Array.from({ length: count }, (_, i) => event(`e${i}`))
@@ -58,7 +59,12 @@ describe("without a collector", () => {
     await expect(publish).rejects.toThrow(
       'Events are in the table "outbox" already: e1, e2. Nothing was published.',
     )
-    await expect(publish).rejects.toMatchObject({ context: { eventIds: ["e1", "e2"] } })
+    await expect(publish).rejects.toThrow(EventAlreadyPublishedError)
+    await expect(publish).rejects.toMatchObject({
+      name: "EventAlreadyPublishedError",
+      eventIds: ["e1", "e2"],
+      context: { eventIds: ["e1", "e2"] },
+    })
   })
 
   it("passes on every other error of the database as it is", async () => {
@@ -125,7 +131,9 @@ describe("with a collector", () => {
     const items = business(60)
     await outbox.publish(events(40), collectorOf([...items]))
     const publish = outbox.publish(events(41), collectorOf(items))
-    await expect(publish).rejects.toThrow(new BatchSizeLimitError(100, 101))
+    await expect(publish).rejects.toThrow(BatchSizeLimitError)
+    await expect(publish).rejects.toThrow("collector already holds 60 of the 100 items")
+    await expect(publish).rejects.toMatchObject({ context: { limit: 100, actual: 101 } })
     expect(items).toHaveLength(60)
   })
 
@@ -133,9 +141,10 @@ describe("with a collector", () => {
     const { outbox } = createOutbox()
     const items: TransactWriteItem[] = []
     await outbox.publish([event("e1")], items)
-    await expect(outbox.publish([event("e2"), event("e1")], items)).rejects.toThrow(
-      "Event ids occur twice in one transaction: e1",
-    )
+    const publish = outbox.publish([event("e2"), event("e1")], items)
+    await expect(publish).rejects.toThrow(DuplicateEventIdError)
+    await expect(publish).rejects.toThrow("Event ids occur twice in one transaction: e1")
+    await expect(publish).rejects.toMatchObject({ name: "DuplicateEventIdError", eventIds: ["e1"] })
     expect(items).toHaveLength(1)
   })
 
@@ -148,6 +157,12 @@ describe("with a collector", () => {
 })
 
 describe("an event that can't be stored", () => {
+  const hostile = Object.defineProperty({}, "a", {
+    enumerable: true,
+    get: () => {
+      throw new Error("boom")
+    },
+  })
   const circular: Record<string, unknown> = {}
   circular.self = circular
 
@@ -158,8 +173,8 @@ describe("an event that can't be stored", () => {
     ["a tiny number", { payload: { n: 1e-131 } }, "payload.n is 1e-131"],
     ["an immense NumberValue", { payload: { n: NumberValue.from("1e300") } }, "payload.n is 1e300"],
     ["an empty set", { payload: { tags: new Set() } }, "payload.tags is an empty set"],
-    ["a function", { payload: { run() {} } }, "payload.run is a function"],
-    ["a symbol", { metadata: { kind: Symbol("k") } }, "metadata.kind is a symbol"],
+    ["a getter that throws", { payload: hostile }, "payload.a can't be read"],
+    ["metadata that is a list", { metadata: [1] as never }, "metadata is an object; allowed"],
     ["a promise", { payload: Promise.resolve(1) }, "payload is a Promise"],
     ["a Blob", { payload: { file: new Blob([]) } }, "payload.file is a Blob"],
     ["half of a surrogate pair", { payload: { name: "\uDFFF" } }, "payload.name is not well-formed Unicode"],
@@ -174,6 +189,8 @@ describe("an event that can't be stored", () => {
     for (const collector of [undefined, items]) {
       const publish = outbox.publish([event("good"), event("bad", bad)], collector)
       await expect(publish).rejects.toThrow(ValidationError)
+      await expect(publish).rejects.toThrow(UnstorableEventError)
+      await expect(publish).rejects.toMatchObject({ name: "UnstorableEventError", eventId: "bad" })
       await expect(publish).rejects.toThrow(`Event 'bad' can't be stored: ${message}`)
     }
     expect(items).toEqual([])

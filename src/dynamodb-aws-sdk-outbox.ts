@@ -4,13 +4,7 @@
  */
 import { randomUUID } from "node:crypto"
 import type { DynamoDBDocumentClient, UpdateCommandInput } from "@aws-sdk/lib-dynamodb"
-import {
-  type BusEvent,
-  type ErrorHandler,
-  type FailedBusEvent,
-  type IOutbox,
-  ValidationError,
-} from "outbox-event-bus"
+import type { BusEvent, ErrorHandler, FailedBusEvent, IOutbox } from "outbox-event-bus"
 import { failedAttempt, PROCESSING_TIMEOUT, retryDelay, setAside } from "./attempt.ts"
 import { assertDistinctIds, assertRoomFor, type DynamoDBAwsSdkTransactionCollector } from "./collector.ts"
 import { type DynamoDBAwsSdkOutboxConfig, type ResolvedConfig, resolveConfig } from "./config.ts"
@@ -21,6 +15,7 @@ import { ErrorReporter } from "./error-reporter.ts"
 import { type Item, numberOf, readActiveItem, readItem, toFailedEvent, toItem } from "./event-item.ts"
 import type { Claim, ClaimOutcome, EventLife, StuckEvents } from "./event-life.ts"
 import { Patience } from "./patience.ts"
+import { EventAlreadyPublishedError } from "./publish-errors.ts"
 import { isNamed, Requests, type WriteOutcome } from "./requests.ts"
 import { dueEvents, type Row, stuckEvents } from "./status-index.ts"
 import { dynamodbAwsSdkTransactionStorage, onTransactionEnd } from "./transaction-storage.ts"
@@ -71,8 +66,9 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * @param events - At most 100, together with what the collector holds; none sends nothing.
    * @param transaction - The collector; default: the one that the option `getCollector` finds.
    * @throws {BatchSizeLimitError} for more than 100 items.
-   * @throws {ValidationError} for what DynamoDB can't hold, and for ids that are published already. In either case
-   * nothing is pushed or stored.
+   * @throws {UnstorableEventError} for what DynamoDB can't hold.
+   * @throws {DuplicateEventIdError} for an id that occurs twice in the transaction.
+   * @throws {EventAlreadyPublishedError} for ids that are in the table already. In no case anything is pushed or stored.
    */
   async publish(events: BusEvent[], transaction?: DynamoDBAwsSdkTransactionCollector): Promise<void> {
     if (events.length === 0) return
@@ -89,11 +85,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     }
     const refused = await this.requests.writeAll(items)
     if (refused.length > 0) {
-      const eventIds = refused.map((position) => events[position]?.id)
-      throw new ValidationError(
-        `Events are in the table "${tableName}" already: ${eventIds.join(", ")}. Nothing was published.`,
-        { eventIds },
-      )
+      const eventIds = refused.flatMap((position) => items[position]?.Put.Item?.id ?? [])
+      throw new EventAlreadyPublishedError(tableName, eventIds)
     }
     this.wake()
   }
@@ -127,9 +120,12 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    *
    * @param handler - Runs for each event; resolves when the event is handled. It may see an event more than once.
    * @param onError - Told of every error, once. What it throws becomes a process warning.
+   * @throws {ConfigurationError} when the outbox was made without `tableName`.
    */
   start(handler: (event: BusEvent) => Promise<void>, onError: ErrorHandler): void {
     if (this.delivery) return
+    // A missing table is refused here, once, rather than reported by every poll.
+    void this.config.tableName
     const delivery = new Delivery(this.life(), this.config)
     this.delivery = delivery
     const begin = () => {

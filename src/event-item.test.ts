@@ -32,8 +32,35 @@ describe("an event as an item", () => {
     expect(toItem({ ...event, metadata } as unknown as BusEvent)).toEqual(item)
   })
 
-  it.each([undefined, null])("keeps the attribute of a payload that is %s", (payload) => {
-    expect(toItem({ ...event, payload })).toEqual({ ...item, payload: null })
+  it("stores a payload of null", () => {
+    expect(toItem({ ...event, payload: null })).toEqual({ ...item, payload: null })
+  })
+
+  it.each([[undefined], [() => {}]])(
+    "leaves a payload of %o out, says so, and reads it as undefined",
+    (payload) => {
+      const { payload: _, ...rest } = item
+      const stored = toItem({ ...event, payload })
+      expect(stored).toStrictEqual({ ...rest, hasPayload: false })
+      for (const read of [readItem, readActiveItem]) {
+        expect(read(stored)).toStrictEqual({ event: { ...event, payload: undefined }, retryCount: 0 })
+      }
+    },
+  )
+
+  it.each([
+    ["a Map", new Map([["traceId", "t1"]])],
+    ["an object with toJSON", { toJSON: () => ({ traceId: "t1" }) }],
+    [
+      "a class instance",
+      new (class {
+        traceId = "t1"
+      })(),
+    ],
+  ])("keeps metadata that is %s, as a plain object", (_, metadata) => {
+    const stored = toItem({ ...event, metadata } as unknown as BusEvent)
+    expect(stored.metadata).toEqual({ traceId: "t1" })
+    expect(readItem(stored)).toMatchObject({ event: { metadata: { traceId: "t1" } } })
   })
 
   it("is due when the event occurred, also in the future and before 1970", () => {
@@ -45,6 +72,13 @@ describe("an event as an item", () => {
     expect(toItem({ ...event, id: "ä".repeat(1024) }).id).toHaveLength(1024)
   })
 })
+
+const throwing = (key: string) =>
+  Object.defineProperty({ ...event }, key, {
+    get: () => {
+      throw new Error("boom")
+    },
+  })
 
 describe("an event that can't be stored is refused, naming the event and the path", () => {
   const max = 398 * 1024
@@ -74,7 +108,33 @@ describe("an event that can't be stored is refused, naming the event and the pat
       { ...event, payload: { lines: [{ price: Number.NaN }] } },
       "payload.lines[0].price is NaN",
     ],
-    ["a function in metadata", { ...event, metadata: { log() {} } }, "metadata.log is a function"],
+    ["NaN in metadata", { ...event, metadata: { n: Number.NaN } }, "metadata.n is NaN"],
+    [
+      "a string as metadata",
+      { ...event, metadata: "secret" },
+      "metadata is a string; allowed: an object with string keys.",
+    ],
+    [
+      "a list as metadata",
+      { ...event, metadata: [1] },
+      "metadata is an object; allowed: an object with string keys.",
+    ],
+    ["a set as metadata", { ...event, metadata: new Set(["a"]) }, "metadata is an object; allowed"],
+    ["a Date as metadata", { ...event, metadata: occurredAt }, "metadata is a Date; allowed"],
+    ["bytes as metadata", { ...event, metadata: Buffer.from("a") }, "metadata is an object; allowed"],
+    ["an object as type", { ...event, type: { card: "4111" } }, "type is an object; allowed"],
+    [
+      "a line break in an id",
+      { ...event, id: "a\nb\u2028", type: "" },
+      String.raw`Event 'a\nb\u2028' can't be`,
+    ],
+    [
+      "a long id with line breaks",
+      { ...event, id: `${"a\n".repeat(60)}`, type: "" },
+      String.raw`Event 'a\na\n`,
+    ],
+    ["a getter that throws", throwing("payload"), "Event 'e1' can't be stored: payload can't be read"],
+    ["an id that throws", throwing("id"), "Event undefined can't be stored: id can't be read"],
     [
       "a payload that is a promise",
       { ...event, payload: Promise.resolve() },
@@ -98,14 +158,23 @@ describe("an event that can't be stored is refused, naming the event and the pat
     expect(() => toItem({ ...event, payload: "x".repeat(room + 1) })).toThrow("is too large")
   })
 
-  it("passes on an error of the event's own code as it is", () => {
+  it("has the error of the caller's own code at the end of its causes", () => {
     const thrown = new Error("boom")
     const payload = {
       toJSON() {
         throw thrown
       },
     }
-    expect(() => toItem({ ...event, payload })).toThrow(thrown)
+    expect(() => toItem({ ...event, payload })).toThrow(
+      expect.objectContaining({
+        message:
+          "Event 'e1' can't be stored: payload can't be read: its getter, toJSON or proxy threw an error.",
+        name: "UnstorableEventError",
+        eventId: "e1",
+        path: "payload",
+        cause: expect.objectContaining({ cause: thrown }),
+      }),
+    )
   })
 })
 

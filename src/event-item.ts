@@ -1,10 +1,12 @@
 /**
  * An event as an item of the table, and back. Owns the attribute names and what makes an item readable.
  */
-import { inspect, types } from "node:util"
+import { types } from "node:util"
 import { type BusEvent, EventStatus, type FailedBusEvent, ValidationError } from "outbox-event-bus"
 import { MAX_ITEM_BYTES, storedBytes } from "./item-size.ts"
-import { fromStored, fromStoredLeniently, toStored, UnstorableValueError } from "./stored-value.ts"
+import { UnstorableEventError } from "./publish-errors.ts"
+import { shown } from "./shown.ts"
+import { fromStored, fromStoredLeniently, readAt, toStored, UnstorableValueError } from "./stored-value.ts"
 
 /** An item as `@aws-sdk/lib-dynamodb` reads it: anything may have been written there by anyone. */
 export type Item = Record<string, unknown>
@@ -13,7 +15,10 @@ export type Item = Record<string, unknown>
 export interface EventItem extends Item {
   id: string
   type: string
-  payload: unknown
+  /** Absent where the event's is undefined. */
+  payload?: unknown
+  /** Only where the payload is undefined: an active item that has lost its payload must not be taken for such a one. */
+  hasPayload?: false
   /** ISO-8601. */
   occurredAt: string
   metadata?: unknown
@@ -25,46 +30,58 @@ export interface EventItem extends Item {
 
 const MAX_ID_BYTES = 2048
 
-/**
- * @throws {ValidationError} that names the event and the path of what DynamoDB can't hold.
- */
+/** @throws {UnstorableEventError} that names the event and the path of what DynamoDB can't hold. */
 export function toItem(event: BusEvent): EventItem {
   try {
-    return buildItem(event)
+    return buildItem(fieldsOf(event))
   } catch (error) {
     if (!(error instanceof UnstorableValueError)) throw error
-    throw new ValidationError(`Event ${show(event?.id)} can't be stored: ${error.message}.`, {
-      cause: error,
-      event,
-    })
+    throw new UnstorableEventError(event, error)
   }
 }
 
-function buildItem(event: BusEvent): EventItem {
-  const { id, type, payload, occurredAt, metadata } = event ?? {}
-  if (typeof id !== "string" || id === "") refuse("id", `is ${show(id)}; allowed: a non-empty string`)
+/** Each of them read once: they may be getters of the caller's. */
+function fieldsOf(event: BusEvent): BusEvent {
+  const read = <Key extends keyof BusEvent>(key: Key) => readAt(key, () => event?.[key])
+  const [id, type, payload] = [read("id"), read("type"), read("payload")]
+  const [occurredAt, metadata] = [read("occurredAt"), read("metadata")]
+  return { id, type, payload, occurredAt, ...(metadata !== undefined && { metadata }) } as BusEvent
+}
+
+function buildItem({ id, type, payload, occurredAt, metadata }: BusEvent): EventItem {
+  if (typeof id !== "string" || id === "") refuse("id", `is ${shown(id)}; allowed: a non-empty string`)
   if (Buffer.byteLength(id) > MAX_ID_BYTES)
     refuse("id", `is longer than DynamoDB's ${MAX_ID_BYTES} bytes for a key`)
-  if (typeof type !== "string" || type === "") refuse("type", `is ${show(type)}; allowed: a non-empty string`)
-  if (!types.isDate(occurredAt)) refuse("occurredAt", `is ${show(occurredAt)}; allowed: a Date`)
+  if (typeof type !== "string" || type === "")
+    refuse("type", `is ${shown(type)}; allowed: a non-empty string`)
+  if (!types.isDate(occurredAt)) refuse("occurredAt", `is ${shown(occurredAt)}; allowed: a Date`)
 
+  const storedPayload = toStored(payload, "payload")
   const item: EventItem = {
     id: toStored(id, "id") as string,
     type: toStored(type, "type") as string,
-    // An event without payload keeps the attribute: an item that has none is a damaged one.
-    payload: toStored(payload, "payload") ?? null,
+    ...(storedPayload === undefined ? { hasPayload: false } : { payload: storedPayload }),
     occurredAt: toStored(occurredAt, "occurredAt") as string,
     status: EventStatus.CREATED,
     retryCount: 0,
     gsiSortKey: occurredAt.getTime(),
   }
-  const storedMetadata = toStored(metadata, "metadata")
-  if (storedMetadata !== undefined && storedMetadata !== null) item.metadata = storedMetadata
+  const storedMetadata = toStored(metadata, "metadata") ?? undefined
+  if (storedMetadata !== undefined) {
+    if (!isMap(storedMetadata))
+      refuse("metadata", `is ${kindOf(metadata)}; allowed: an object with string keys`)
+    item.metadata = storedMetadata
+  }
   const bytes = storedBytes(item)
   if (bytes > MAX_ITEM_BYTES) {
     refuse("payload", `is too large: the item would have ${bytes} bytes; allowed: ${MAX_ITEM_BYTES}`)
   }
   return item
+}
+
+/** Without its value: metadata is as confidential as the payload. */
+function kindOf(value: unknown): string {
+  return typeof value === "object" ? shown(value) : `a ${typeof value}`
 }
 
 function refuse(path: string, reason: string): never {
@@ -84,18 +101,20 @@ export function readItem(item: Item): ReadItem {
 }
 
 /**
- * Like {@link readItem}, for an item that has been active: everything that publishes writes a payload, so one that has
- * none by then has been damaged.
+ * Like {@link readItem}, for an item that has been active: everything that publishes writes a payload, or that there is
+ * none, so an item without either has been damaged by then.
  */
 export function readActiveItem(item: Item): ReadItem {
-  return "payload" in item ? readItem(item) : { unreadable: unreadable(item, "payload is missing") }
+  return "payload" in item || item.hasPayload === false
+    ? readItem(item)
+    : { unreadable: unreadable(item, "payload is missing") }
 }
 
 function toEvent(item: Item): BusEvent {
   const { id, type, occurredAt, metadata } = item
-  if (typeof type !== "string" || type === "") refuse("type", `is ${show(type)}`)
+  if (typeof type !== "string" || type === "") refuse("type", `is ${shown(type)}`)
   const date = new Date(typeof occurredAt === "string" ? occurredAt : Number.NaN)
-  if (Number.isNaN(date.getTime())) refuse("occurredAt", `is ${show(fromStoredLeniently(occurredAt))}`)
+  if (Number.isNaN(date.getTime())) refuse("occurredAt", `is ${shown(fromStoredLeniently(occurredAt))}`)
   return {
     id: String(id),
     type,
@@ -108,12 +127,12 @@ function toEvent(item: Item): BusEvent {
 function toRetryCount(value: unknown): number {
   const count = fromStored(value ?? 0, "retryCount")
   if (typeof count !== "number" || !Number.isInteger(count) || count < 0)
-    refuse("retryCount", `is ${show(count)}`)
+    refuse("retryCount", `is ${shown(count)}`)
   return count
 }
 
 function unreadable(item: Item, reason: string): ValidationError {
-  return new ValidationError(`Item ${show(item.id)} can't be read as an event: ${reason}.`, {
+  return new ValidationError(`Item ${shown(item.id)} can't be read as an event: ${reason}.`, {
     event: toFailedEvent(item),
   })
 }
@@ -144,10 +163,8 @@ export function toFailedEvent(item: Item): FailedBusEvent {
   return failed
 }
 
+/** A DynamoDB map, as it is written or read: no list, set, number or binary value. */
 function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-}
-
-function show(value: unknown): string {
-  return inspect(value, { depth: 0, maxStringLength: 100 })
+  if (typeof value !== "object" || value === null) return false
+  return types.isMap(value) || Object.getPrototypeOf(value) === Object.prototype
 }

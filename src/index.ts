@@ -4,6 +4,11 @@ export type { DynamoDBAwsSdkOutboxConfig } from "./config.ts"
 export { DynamoDBAwsSdkOutbox } from "./dynamodb-aws-sdk-outbox.ts"
 export { type AbortReason, getHandlerContext, type HandlerContext } from "./handler-context.ts"
 export {
+  DuplicateEventIdError,
+  EventAlreadyPublishedError,
+  UnstorableEventError,
+} from "./publish-errors.ts"
+export {
   dynamodbAwsSdkTransactionStorage,
   getDynamoDBAwsSdkCollector,
   withDynamoDBAwsSdkTransaction,

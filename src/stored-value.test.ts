@@ -28,6 +28,14 @@ const refusal = (value: unknown): string => {
   throw new Error("The value was accepted.")
 }
 
+const selfJson = {
+  a: 1,
+  list: [2],
+  toJSON() {
+    return this
+  },
+}
+
 const nested = (levels: number, wrap: (inner: unknown) => unknown): unknown =>
   levels === 0 ? "core" : wrap(nested(levels - 1, wrap))
 
@@ -132,6 +140,38 @@ describe("what becomes something else", () => {
     ["the SDK's NumberValue, its number", NumberValue.from("12.5"), 12.5],
     ["a large NumberValue, a BigInt", NumberValue.from("12345678901234567890"), 12345678901234567890n],
     ["a set of NumberValues, a set of numbers", new Set([NumberValue.from("1")]), new Set([1])],
+    ["an object with methods, its data", { a: 1, run() {}, type: class {}, kind: Symbol("k") }, { a: 1 }],
+    ["a list with functions and symbols, the rest", [1, () => {}, Symbol("s"), 2], [1, 2]],
+    [
+      "a Map with functions, the rest",
+      new Map<string, unknown>([
+        ["a", 1],
+        ["run", () => {}],
+      ]),
+      { a: 1 },
+    ],
+    ["a set with functions, the rest", new Set(["a", () => {}]), new Set(["a"])],
+    ["an object whose toJSON returns itself, its members", selfJson, { a: 1, list: [2] }],
+    [
+      "a list whose toJSON returns itself, its elements",
+      Object.assign([1, 2], {
+        toJSON() {
+          return this
+        },
+      }),
+      [1, 2],
+    ],
+    [
+      "a toJSON that makes its like, converted once",
+      { toJSON: () => ({ b: 1, toJSON: () => "never" }) },
+      { b: 1 },
+    ],
+    ["a toJSON that returns a Date, its ISO string", { toJSON: () => date }, date.toISOString()],
+    [
+      "the NumberValue of a long decimal that JavaScript reads exactly",
+      NumberValue.from("-001.2500e+2"),
+      -125,
+    ],
     [
       "a getter on a plain object, its value",
       {
@@ -145,9 +185,12 @@ describe("what becomes something else", () => {
     expect(await throughDynamoDB(value)).toEqual(expected)
   })
 
-  it("is undefined alone, which stays undefined", () => {
-    expect(toStored(undefined, "payload")).toBeUndefined()
-  })
+  it.each([[undefined], [() => {}], [class {}], [Symbol("s")]])(
+    "is undefined for %o alone, as in JSON",
+    (value) => {
+      expect(toStored(value, "payload")).toBeUndefined()
+    },
+  )
 
   it("is never the caller's own: changing the input later changes nothing", () => {
     const bytes = new Uint8Array([1])
@@ -161,12 +204,22 @@ describe("what becomes something else", () => {
   })
 })
 
+const thrower = () => {
+  throw new RangeError("secret of the payload")
+}
+const cyclicJson = () => {
+  const value: Record<string, unknown> = { toJSON: () => value }
+  value.next = value
+  return value
+}
+
 describe("what is refused, with its path and the reason", () => {
   const circularMap: Record<string, unknown> = {}
   circularMap.deep = { list: [circularMap] }
   const circularList: unknown[] = []
   circularList.push(circularList)
-  const circularJson = { toJSON: () => circularJson }
+  const { proxy: revoked, revoke } = Proxy.revocable({}, {})
+  revoke()
 
   it.each<[string, unknown, string]>([
     ["NaN", { total: Number.NaN }, "payload.total is NaN; DynamoDB holds only finite numbers"],
@@ -191,6 +244,53 @@ describe("what is refused, with its path and the reason", () => {
       NumberValue.from("1e300"),
       "payload is 1e300, which ",
     ],
+    [
+      "a NumberValue with more decimals than JavaScript holds",
+      { n: NumberValue.from("0.12345678901234567891") },
+      "payload.n is 0.12345678901234567891, which JavaScript could not read back exactly",
+    ],
+    [
+      "a NumberValue that is no number",
+      NumberValue.from("many\nlines"),
+      "payload is many\\nlines, which JavaScript",
+    ],
+    [
+      "a line break in a key",
+      { "a\nb": { "\u2028": Number.NaN } },
+      String.raw`payload["a\nb"]["\u2028"] is NaN`,
+    ],
+    [
+      "a toJSON that throws",
+      { a: [{ toJSON: thrower }] },
+      "payload.a[0] can't be read: its getter, toJSON or proxy threw",
+    ],
+    [
+      "a getter that throws",
+      { a: Object.defineProperty({}, "b", { get: thrower, enumerable: true }) },
+      "payload.a.b can't be read",
+    ],
+    [
+      "a getter of an array that throws",
+      { a: Object.defineProperty([], "0", { get: thrower }) },
+      "payload.a can't be read",
+    ],
+    [
+      "an iterator that throws",
+      { a: Object.assign(new Set(), { [Symbol.iterator]: thrower }) },
+      "payload.a can't be read",
+    ],
+    [
+      "a toJSON that is a getter that throws",
+      { a: Object.defineProperty({}, "toJSON", { get: thrower }) },
+      "payload.a can't be read",
+    ],
+    ["a revoked proxy", { a: revoked }, "payload.a can't be read"],
+    [
+      "what a toJSON contains that can't be stored",
+      { a: { toJSON: () => ({ b: Number.NaN }) } },
+      "payload.a.b is NaN",
+    ],
+    ["a cycle behind a toJSON", cyclicJson(), "payload.next refers back to an object that contains it"],
     ["half of a surrogate pair", { name: "a\uD800" }, "payload.name is not well-formed Unicode: "],
     [
       "half of a surrogate pair in a key",
@@ -198,9 +298,6 @@ describe("what is refused, with its path and the reason", () => {
       "payload.a has a key that is not well-formed",
     ],
     ["an invalid Date", { at: new Date(Number.NaN) }, "payload.at is an invalid Date"],
-    ["a function", { run: () => {} }, "payload.run is a function; DynamoDB holds data only"],
-    ["a class", [class {}], "payload[0] is a function; DynamoDB holds data only"],
-    ["a symbol", { kind: Symbol("kind") }, "payload.kind is a symbol; DynamoDB holds data only"],
     ["a Promise", { user: Promise.resolve(1) }, "payload.user is a Promise; await it before publishing"],
     ["a Blob", { file: new Blob(["a"]) }, "payload.file is a Blob; store its bytes as a Uint8Array"],
     ["an empty set", { tags: new Set() }, "payload.tags is an empty set, which DynamoDB can't hold"],
@@ -215,7 +312,6 @@ describe("what is refused, with its path and the reason", () => {
       "payload.deep.list[0] refers back to an object that contains it",
     ],
     ["a cycle of a list", circularList, "payload[0] refers back to an object that contains it"],
-    ["a toJSON that says itself", circularJson, "payload refers back to an object that contains it"],
     [
       "32 levels of maps",
       nested(32, (a) => ({ a })),
@@ -239,6 +335,12 @@ describe("what is refused, with its path and the reason", () => {
     ],
   ])("is %s", (_, value, message) => {
     expect(refusal(value)).toContain(message)
+  })
+
+  it("keeps what the caller's code threw as the cause, and its text out of the message", () => {
+    const read = () => toStored({ a: { toJSON: thrower } }, "payload")
+    expect(read).toThrow(expect.objectContaining({ cause: expect.any(RangeError) }))
+    expect(read).not.toThrow("secret")
   })
 
   it("is told with its path as a property too", () => {

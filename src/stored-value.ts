@@ -3,6 +3,7 @@
  * document client can marshal, whatever its options. Refuses what DynamoDB can't hold, naming the path.
  */
 import { types } from "node:util"
+import { described, member } from "./shown.ts"
 
 /** A value that DynamoDB can't hold, or that JavaScript can't; `message` says which, where and why. */
 export class UnstorableValueError extends Error {
@@ -11,8 +12,9 @@ export class UnstorableValueError extends Error {
   constructor(
     readonly path: string,
     reason: string,
+    options?: ErrorOptions,
   ) {
-    super(`${path} ${reason}`)
+    super(`${path} ${reason}`, options)
   }
 }
 
@@ -23,14 +25,30 @@ const MIN_MAGNITUDE = 1e-130
 
 /**
  * Converts a value to what DynamoDB stores of it: `Date` → ISO string, `toJSON` is honoured, class instances and
- * `Map` → plain maps, `undefined` is dropped. `BigInt`, binary and sets stay. The result shares nothing mutable
- * with the input.
+ * `Map` → plain maps; `undefined`, functions and symbols are dropped. `BigInt`, binary and sets stay. The result shares
+ * nothing mutable with the input.
  *
  * @param path - Where the value stands, for error messages, e.g. `payload`.
  * @throws {UnstorableValueError} for what DynamoDB can't hold.
  */
 export function toStored(value: unknown, path: string): unknown {
   return convert(value, path, [])
+}
+
+/**
+ * Reads a value out of the caller's objects. Their getters, `toJSON` methods and proxies may throw anything, which is then
+ * the `cause`; its text is not ours to put into a message.
+ * @throws {UnstorableValueError} with the path of what could not be read.
+ */
+export function readAt<T>(path: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    if (cause instanceof UnstorableValueError) throw cause
+    throw new UnstorableValueError(path, "can't be read: its getter, toJSON or proxy threw an error", {
+      cause,
+    })
+  }
 }
 
 function convert(value: unknown, path: string, parents: readonly object[]): unknown {
@@ -46,9 +64,10 @@ function convert(value: unknown, path: string, parents: readonly object[]): unkn
     case "bigint":
       return storableBigInt(value, path)
     case "object":
-      return value === null ? null : convertObject(value, path, parents)
+      return value === null ? null : readAt(path, () => convertObject(value, path, parents))
     default:
-      return refuse(path, `is a ${typeof value}; DynamoDB holds data only`)
+      // Functions and symbols, as for JSON.
+      return undefined
   }
 }
 
@@ -57,11 +76,7 @@ function convertObject(value: object, path: string, parents: readonly object[]):
   if (ArrayBuffer.isView(value)) return copyBytes(value.buffer, value.byteOffset, value.byteLength)
   if (types.isAnyArrayBuffer(value)) return copyBytes(value, 0, value.byteLength)
   if (types.isBoxedPrimitive(value)) return convert(value.valueOf(), path, parents)
-  if (isNumberValue(value)) {
-    if (isUnreadable(readNumber(value.value)))
-      refuse(path, `is ${value.value}, which JavaScript could not read back`)
-    return value
-  }
+  if (isNumberValue(value)) return exactNumber(value, path)
   if (types.isPromise(value)) refuse(path, "is a Promise; await it before publishing")
   if (value instanceof Blob) refuse(path, "is a Blob; store its bytes as a Uint8Array")
   if (parents.includes(value)) refuse(path, "refers back to an object that contains it")
@@ -70,11 +85,31 @@ function convertObject(value: object, path: string, parents: readonly object[]):
   const within = [...parents, value]
   if (types.isSet(value)) return convertSet(value, path, within)
   if (types.isMap(value)) return convertEntries(value.entries(), path, within)
-  if (hasToJson(value)) return convert(value.toJSON(), path, within)
-  if (Array.isArray(value)) {
-    return value.map((element, i) => convert(element, `${path}[${i}]`, within)).filter((e) => e !== undefined)
+  if (hasToJson(value)) {
+    const json = value.toJSON()
+    // As in JSON, toJSON is called once: what it returns is taken as it is, be it the object itself.
+    return isPlainJson(json) ? convertMembers(json, path, [...parents, json]) : convert(json, path, within)
   }
-  return convertEntries(Object.entries(value), path, within)
+  return convertMembers(value, path, within)
+}
+
+/** Whether a result of `toJSON` is an object or array without a conversion of its own here. */
+function isPlainJson(json: unknown): json is object {
+  return typeof json === "object" && json !== null && hasToJson(json) && !types.isDate(json)
+}
+
+function convertMembers(value: object, path: string, within: readonly object[]): unknown {
+  if (Array.isArray(value)) {
+    const elements = value.map((element, i) => convert(element, `${path}[${i}]`, within))
+    return elements.filter((element) => element !== undefined)
+  }
+  return convertEntries(membersOf(value, path), path, within)
+}
+
+function* membersOf(value: object, path: string): Iterable<[string, unknown]> {
+  for (const key of Object.keys(value)) {
+    yield [key, readAt(member(path, key), () => (value as Record<string, unknown>)[key])]
+  }
 }
 
 function convertEntries(entries: Iterable<[unknown, unknown]>, path: string, within: readonly object[]) {
@@ -85,7 +120,7 @@ function convertEntries(entries: Iterable<[unknown, unknown]>, path: string, wit
     if (key === "") refuse(path, "has an empty key")
     if (!isWellFormed(key)) refuse(path, "has a key that is not well-formed Unicode")
     if (key === "__proto__") refuse(path, 'has the key "__proto__", which the AWS SDK drops')
-    const stored = convert(value, `${path}.${key}`, within)
+    const stored = convert(value, member(path, key), within)
     if (stored !== undefined) result[key] = stored
   }
   // The SDK tells plain objects by their constructor; it takes those for instances of a class.
@@ -111,6 +146,26 @@ function kindInSet(value: unknown): "string" | "number" | "binary" | "other" {
   if (typeof value === "string") return "string"
   if (typeof value === "number" || typeof value === "bigint" || isNumberValue(value)) return "number"
   return value instanceof Uint8Array ? "binary" : "other"
+}
+
+/** A number wrapped by the SDK, which can be longer than any that JavaScript holds: refused if it would come back changed. */
+function exactNumber(number: { value: string }, path: string): unknown {
+  const read = readNumber(number.value)
+  if (isUnreadable(read) || decimal(String(read)) !== decimal(number.value)) {
+    refuse(path, `is ${described(number.value).slice(1, -1)}, which JavaScript could not read back exactly`)
+  }
+  return number
+}
+
+/** A decimal number's digits and exponent, the same for all ways to write it. */
+function decimal(text: string): string {
+  const [, sign = "", whole = "", fraction = "", exponent = "0"] =
+    /^([+-]?)(\d*)\.?(\d*)(?:e([+-]?\d+))?$/i.exec(text) ?? []
+  const digits = `${whole}${fraction}`.replace(/^0+/, "")
+  const significant = digits.replace(/0+$/, "")
+  if (significant === "") return "0"
+  const shift = Number(exponent) - fraction.length + (digits.length - significant.length)
+  return `${sign === "-" ? "-" : ""}${significant}e${shift}`
 }
 
 function storableNumber(value: number, path: string): number {
