@@ -21,14 +21,14 @@ export function reportError(onError: ErrorHandler | undefined, error: OutboxErro
  * Reports a failed attempt to handle an event: as `MaxRetriesExceededError` where `retryCount > maxRetries`, else as
  * `HandlerError`. Never throws: a failure of `onError` becomes a process warning.
  *
- * @param onError - the user's error handler
+ * @param onError - the user's error handler; without one, nothing happens
  * @param error - what the attempt failed with
  * @param event - the event
  * @param retryCount - how many attempts have failed, this one included
  * @param maxRetries - how many failed attempts leave the event alive
  */
 export function reportEventError(
-  onError: ErrorHandler,
+  onError: ErrorHandler | undefined,
   error: unknown,
   event: BusEvent,
   retryCount: number,
@@ -38,6 +38,6 @@ export function reportEventError(
     const failedEvent = { ...event, error: formatErrorMessage(error), retryCount, lastAttemptAt: new Date() }
     reportError(onError, new MaxRetriesExceededError(error, failedEvent))
   } else {
-    reportError(onError, new HandlerError(error, event))
+    reportError(onError, new HandlerError(error, event, { attempt: retryCount }))
   }
 }

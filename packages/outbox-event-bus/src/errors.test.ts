@@ -1,4 +1,5 @@
 import { inspect } from "node:util"
+import { runInNewContext } from "node:vm"
 import { describe, expect, it, vi } from "vitest"
 import * as core from "./index.ts"
 import { anEvent } from "./manual-outbox.fixture.ts"
@@ -16,6 +17,7 @@ const examples = {
   MaxRetriesExceededError: new core.MaxRetriesExceededError(cause, deadLetter),
   OperationalError: new core.OperationalError("down", { cause }),
   TimeoutError: new core.TimeoutError("order.placed", 50, { eventType: "order.placed" }),
+  UnhandledEventError: new core.UnhandledEventError(anEvent(), "such events fail"),
   UnsupportedOperationError: new core.UnsupportedOperationError("retryEvents"),
   ValidationError: new core.ValidationError("bad"),
 }
@@ -91,6 +93,7 @@ describe("the hierarchy", () => {
         "MaxRetriesExceededError",
         "OperationalError",
         "TimeoutError",
+        "UnhandledEventError",
       ],
     ],
     [core.HandlerError, ["HandlerError"]],
@@ -102,10 +105,12 @@ describe("the hierarchy", () => {
 
 describe("context and cause", () => {
   it("keeps the context and makes its cause the native one", () => {
-    const context = { cause, attempt: 2 }
+    const context = { cause, reason: 2 }
     const error = new core.OperationalError("down", context)
     expect(error.context).toBe(context)
     expect(error.cause).toBe(cause)
+    error.context = { cause, reason: 3 }
+    expect(error.context.reason).toBe(3)
   })
 
   it("has neither without a context, and no cause without one in it", () => {
@@ -113,21 +118,141 @@ describe("context and cause", () => {
     expect("cause" in new core.ValidationError("bad", { path: "payload.x" })).toBe(false)
   })
 
-  it("writes context and cause as JSON, the cause once and an event without its payload", () => {
-    expect(JSON.parse(JSON.stringify(examples.MaxRetriesExceededError))).toEqual({
-      name: "MaxRetriesExceededError",
-      message: "Max retries exceeded (5). Event moved to DLQ.",
-      context: { eventId: "event-1", eventType: "order.placed", retryCount: 5 },
-      cause: { name: "Error", message: "disk full" },
+  it("has the event and the cause in the context, beside what was given", () => {
+    const event = anEvent()
+    expect(new core.HandlerError(cause, event, { tenant: "t" }).context).toEqual({
+      tenant: "t",
+      cause,
+      event,
     })
-    expect(new core.MaintenanceError("timeout").toJSON()).toEqual({
-      name: "MaintenanceError",
-      message: "Maintenance operation failed: timeout",
-      cause: "timeout",
-    })
-    expect(new core.ValidationError("bad").toJSON()).toEqual({ name: "ValidationError", message: "bad" })
+    const { context } = new core.MaxRetriesExceededError(cause, deadLetter, { tenant: "t" })
+    expect(context).toEqual({ tenant: "t", cause, event: deadLetter })
+    expect(examples.HandlerError.context?.event).toBe(examples.HandlerError.event)
+    expect(new core.BackpressureError("queue", { size: 1 }).context).toEqual({ resource: "queue", size: 1 })
+    expect(new core.MaintenanceError(cause, { step: 1 }).context).toEqual({ cause, step: 1 })
   })
 })
+
+describe("users' own classes", () => {
+  it("name and describe themselves as the base class lets them", () => {
+    class E extends core.OutboxError<{ id: number }> {
+      constructor() {
+        super("m", "E", { id: 1 })
+      }
+    }
+    const error = new E()
+    expect(error).toMatchObject({ name: "E", message: "m" })
+    expect(Object.hasOwn(error, "name")).toBe(true)
+    expect(error.context?.id).toBe(1)
+    expect(error.stack).toMatch(/^E: m/)
+    expect(error).toBeInstanceOf(E)
+    expect(error).toBeInstanceOf(core.OutboxError)
+    expect(error).not.toBeInstanceOf(core.OperationalError)
+  })
+
+  it("are not instances of each other, nor is a parent of its child", () => {
+    class A extends core.OperationalError {}
+    class B extends core.OperationalError {}
+    expect(new A("x")).not.toBeInstanceOf(B)
+    expect(new core.OperationalError("x")).not.toBeInstanceOf(A)
+    expect(new core.ValidationError("x")).not.toBeInstanceOf(core.OperationalError)
+  })
+})
+
+describe("another copy of the package in the process", () => {
+  it.each(Object.entries(examples))("%s is an instance of the same classes there", async (name, error) => {
+    vi.resetModules()
+    const ourClasses: Record<string, unknown> = core
+    const copy: Record<string, unknown> = await import("./errors.ts")
+    for (const [className, errorClass] of Object.entries(copy)) {
+      const ours = ourClasses[className] as typeof core.OutboxError
+      expect(errorClass).not.toBe(ours)
+      const isThere = (error as unknown) instanceof (errorClass as typeof core.OutboxError)
+      expect([className, isThere]).toEqual([className, (error as unknown) instanceof ours])
+    }
+    expect((error as unknown) instanceof (copy[name] as typeof core.OutboxError)).toBe(true)
+  })
+
+  it("makes nothing else an instance", () => {
+    for (const value of [null, undefined, "HandlerError", {}, new Error("x"), revokedProxy()]) {
+      expect((value as unknown) instanceof core.OutboxError).toBe(false)
+    }
+  })
+})
+
+describe("what a log shows", () => {
+  const payload: Record<string, unknown> = { card: "4111-1111", amount: 1n }
+  payload.self = payload
+  const event = anEvent({ id: "order-1", payload, metadata: { email: "a@b.c" } })
+  const dead = { ...event, error: "no", retryCount: 5 }
+  const errors = [
+    new core.HandlerError(new Error("no stock"), event, { attempt: 2 }),
+    new core.MaxRetriesExceededError(new Error("no stock"), dead),
+    new core.ValidationError("bad payload", { event, cause: new Error("NaN") }),
+    new core.UnhandledEventError(event, "such events fail"),
+    new core.OperationalError("failed", { event, request: payload }),
+  ]
+
+  it.each(errors.map((error) => [error.name, error] as const))("of a %s, no payload", (_, error) => {
+    const log = [inspect(error, { depth: 9 }), JSON.stringify(error), JSON.stringify({ err: error })]
+    const spread = { ...error }
+    for (const text of [...log, inspect(spread, { depth: 9 })]) {
+      expect(text).not.toMatch(/4111|a@b\.c/)
+      expect(text).toContain("order-1")
+    }
+    expect(spread).toMatchObject({ eventId: "order-1", eventType: "order.placed" })
+  })
+
+  it("says which attempt it was, and prints the cause", () => {
+    expect({ ...errors[0] }).toEqual({ eventId: "order-1", eventType: "order.placed", attempt: 2 })
+    expect(errors[1]).toMatchObject({ attempt: 5, retryCount: 5 })
+    expect(inspect(errors[0])).toContain("no stock")
+    expect(JSON.parse(JSON.stringify(errors[0]))).toEqual({
+      name: "HandlerError",
+      message: "Event handler failed: no stock",
+      eventId: "order-1",
+      eventType: "order.placed",
+      attempt: 2,
+      cause: { name: "Error", message: "no stock" },
+    })
+  })
+})
+
+describe("an error that can't be read", () => {
+  const throwing = (property: string) =>
+    Object.defineProperty(new Error("x"), property, {
+      get() {
+        throw new Error("gotcha")
+      },
+    })
+
+  it.each<[string, () => unknown]>([
+    ["a message that throws", () => throwing("message")],
+    ["a name that throws", () => throwing("name")],
+    ["a revoked Proxy", revokedProxy],
+    ["an object without a prototype", () => Object.create(null)],
+    ["a toString that gives no string", () => ({ toString: () => ({}) })],
+    ["a symbol", () => Symbol("x")],
+  ])("is a cause like any other: %s", (_, make) => {
+    const thrown = make()
+    const error = new core.HandlerError(thrown, anEvent())
+    expect(error.message).toMatch(/^Event handler failed: /)
+    expect(() => JSON.stringify(error)).not.toThrow()
+    const onError = vi.fn()
+    core.reportEventError(onError, thrown, anEvent(), 1, 5)
+    expect(onError.mock.calls[0]?.[0]).toBeInstanceOf(core.HandlerError)
+  })
+
+  it("may be of another realm", () => {
+    expect(core.formatErrorMessage(runInNewContext("new TypeError('elsewhere')"))).toBe("elsewhere")
+  })
+})
+
+function revokedProxy(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  return proxy
+}
 
 describe("the messages", () => {
   it("say what the contract says", () => {
@@ -138,14 +263,20 @@ describe("the messages", () => {
     expect(examples.MaintenanceError.message).toBe("Maintenance operation failed: disk full")
     expect(examples.MaxRetriesExceededError.message).toBe("Max retries exceeded (5). Event moved to DLQ.")
     expect(examples.HandlerError.message).toBe("Event handler failed: disk full")
+    expect(examples.DuplicateListenerError.message).toBe(
+      'Event type "order.placed" already has a listener. You can only register one handler per event type.',
+    )
+    expect(examples.UnsupportedOperationError.message).toBe(
+      "Underlying outbox adapter does not support management operation: retryEvents",
+    )
+    expect(examples.BackpressureError.message).toBe("Failed to publish to queue: buffer full (backpressure)")
   })
 
   it("name what is wrong", () => {
-    expect(examples.DuplicateListenerError.message).toContain('"order.placed"')
-    expect(examples.UnsupportedOperationError.message).toContain('"retryEvents"')
-    expect(examples.UnsupportedOperationError.message).toContain("adapter")
     expect(new core.UnsupportedOperationError("retryEvents", "QueueOutbox").message).toContain("QueueOutbox")
-    expect(examples.BackpressureError.message).toContain("queue")
+    expect(examples.UnhandledEventError.message).toBe(
+      'No handler for event type "order.placed": such events fail.',
+    )
   })
 
   it("carry their facts as context and fields", () => {

@@ -1,90 +1,185 @@
 // The error hierarchy. Configuration: a mistake in the program. Validation: data that is refused. Operational: something
 // outside failed and may work again. Handler: the user's own code failed.
 
-import { formatErrorMessage } from "./error-message.ts"
+import { formatErrorMessage, isError } from "./error-message.ts"
 import type { BusEvent, FailedBusEvent } from "./event.ts"
 
 /** What is known about an error beyond its message. */
 export interface OutboxErrorContext {
+  /** The event that the error is about. */
+  event?: BusEvent | FailedBusEvent
   /** The error behind this one; it becomes the native `cause`. */
   cause?: unknown
   [key: string]: unknown
 }
 
+/** The name of each class of this file, and what stands for it in `instanceof`. */
+const declared = new WeakMap<object, { name: string; brand: symbol }>()
+
 /**
- * Names a class of errors. The name is a string of its own because a minifier renames the class, and stands on the
- * prototype because the engine reads it there when it writes the first line of the stack.
+ * Gives a class of this file its name and its brand.
+ *
+ * The name is a string of its own because a minifier renames the class, and stands on the prototype because the engine
+ * reads it there when it writes the first line of the stack. The brand is the same in every copy of this package: a process
+ * may load it twice (by `import` and `require`, nested in another package, in a bundle), and `instanceof` must hold across them.
  */
-function nameErrors(errorClass: { prototype: OutboxError }, name: string): void {
-  Object.defineProperty(errorClass.prototype, "name", { value: name, configurable: true, writable: true })
+function declareErrors(errorClass: { prototype: OutboxError }, name: string): void {
+  const brand = Symbol.for(`outbox-event-bus/${name}`)
+  declared.set(errorClass, { name, brand })
+  Object.defineProperty(errorClass.prototype, brand, { value: true })
+  nameErrors(errorClass.prototype, name)
+}
+
+function nameErrors(prototype: OutboxError, name: string): void {
+  Object.defineProperty(prototype, "name", { value: name, configurable: true, writable: true })
+}
+
+/** The name for instances of `errorClass`, which may also be a subclass of a user's. */
+function nameFor(errorClass: { name: string }): string {
+  return declared.get(errorClass)?.name ?? errorClass.name
 }
 
 /**
  * The root of all errors of the core and of outboxes.
  *
- * `name` is the class's name, also in minified code. A subclass elsewhere gets its own class name without doing anything.
+ * For logs, an error has its `name`, `message`, `stack`, `cause` and, where they are known, `eventId`, `eventType` and
+ * `attempt`. Everything else is in `context`, which code can read but which loggers, `console.error` and `JSON.stringify` leave
+ * out: an event's payload must not end up in a log.
+ *
+ * `instanceof` also holds for errors of another copy of this package in the process.
+ *
+ * @typeParam TContext - the shape of `context`
+ * @example
+ * ```ts
+ * class QuotaError extends OutboxError<{ tenant: string }> {
+ *   constructor(tenant: string) {
+ *     super(`Tenant ${tenant} has used up its quota`, "QuotaError", { tenant })
+ *   }
+ * }
+ * ```
  */
-export abstract class OutboxError extends Error {
+export abstract class OutboxError<TContext extends OutboxErrorContext = OutboxErrorContext> extends Error {
   static {
-    nameErrors(OutboxError, "OutboxError")
+    declareErrors(OutboxError, "OutboxError")
   }
 
-  /** What was given as context, the `cause` included. */
-  declare readonly context?: OutboxErrorContext
+  // biome-ignore-start lint/complexity/noThisInStatic: each subclass inherits it, and is `this` then
+  static override [Symbol.hasInstance](this: object, value: unknown): boolean {
+    const brand = declared.get(this)?.brand
+    if (!brand) return Function.prototype[Symbol.hasInstance].call(this, value)
+    try {
+      return typeof value === "object" && value !== null && brand in value
+    } catch {
+      // A revoked Proxy is an instance of nothing.
+      return false
+    }
+  }
+  // biome-ignore-end lint/complexity/noThisInStatic: as above
+
+  /** What was given as context, the `cause` included. Not enumerable. */
+  declare context?: TContext
+  /** The id of the event that the error is about, where it is known. */
+  declare readonly eventId?: string
+  /** The type of that event. */
+  declare readonly eventType?: string
+  /** Which attempt to handle the event this is about: 1 is the first. */
+  declare readonly attempt?: number
 
   /**
    * @param message - what went wrong
+   * @param name - the error's `name`
    * @param context - what else is known; its `cause` becomes the error's `cause`
    */
-  constructor(message: string, context?: OutboxErrorContext) {
-    if (!Object.hasOwn(new.target.prototype, "name")) nameErrors(new.target, new.target.name)
+  constructor(message: string, name: string, context?: TContext) {
+    if (!Object.hasOwn(new.target.prototype, "name")) nameErrors(new.target.prototype, name)
     super(message, context && "cause" in context ? { cause: context.cause } : undefined)
-    if (context) this.context = context
+    hide(this, "name", name)
+    hide(this, "context", context)
+    Object.assign(this, eventFields(context))
   }
 
   /**
-   * What `JSON.stringify` writes: name, message, context and, in short, the cause. Events are shown by id and type alone:
-   * a payload can be large, confidential, or something that JSON can't hold.
+   * What `JSON.stringify` writes: name, message, which event and attempt it is about and, in short, the cause. Never throws.
    */
   toJSON(): Record<string, unknown> {
-    const { cause, ...details } = this.context ?? {}
+    const { cause, eventId, eventType, attempt } = this
     return {
       name: this.name,
       message: this.message,
-      ...(Object.keys(details).length > 0 && { context: details }),
+      ...known({ eventId, eventType, attempt }),
       ...(cause !== undefined && {
-        cause:
-          cause instanceof Error ? { name: cause.name, message: cause.message } : formatErrorMessage(cause),
+        cause: isError(cause)
+          ? { name: nameOf(cause), message: formatErrorMessage(cause) }
+          : formatErrorMessage(cause),
       }),
     }
   }
 }
 
+/** Code can read and replace the property; loggers don't see it. */
+function hide(error: OutboxError, property: string, value: unknown): void {
+  Object.defineProperty(error, property, { value, writable: true, configurable: true, enumerable: false })
+}
+
+/** What every logger may show: which event, and which attempt. */
+function eventFields(context: OutboxErrorContext = {}): Record<string, unknown> {
+  const { id, type, retryCount } = (context.event ?? {}) as Partial<FailedBusEvent>
+  const { eventId = id, eventType = type, attempt = retryCount } = context
+  return known({
+    eventId: typeof eventId === "string" ? eventId : undefined,
+    eventType: typeof eventType === "string" ? eventType : undefined,
+    attempt: typeof attempt === "number" ? attempt : undefined,
+  })
+}
+
+function known(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+}
+
+function nameOf(error: Error): string {
+  try {
+    return String(error.name)
+  } catch {
+    return "Error"
+  }
+}
+
 /** The program is set up in a way that can't work: a bad option, a second handler, an operation that isn't there. */
-export class ConfigurationError extends OutboxError {
+export class ConfigurationError<
+  TContext extends OutboxErrorContext = OutboxErrorContext,
+> extends OutboxError<TContext> {
   static {
-    nameErrors(ConfigurationError, "ConfigurationError")
+    declareErrors(ConfigurationError, "ConfigurationError")
+  }
+
+  /**
+   * @param message - what went wrong
+   * @param context - what else is known
+   */
+  constructor(message: string, context?: TContext) {
+    super(message, nameFor(new.target), context)
   }
 }
 
 /** A second handler for an event type that has one. */
 export class DuplicateListenerError extends ConfigurationError {
   static {
-    nameErrors(DuplicateListenerError, "DuplicateListenerError")
+    declareErrors(DuplicateListenerError, "DuplicateListenerError")
   }
 
   /** @param eventType - the event type whose handler is there already */
   constructor(eventType: string) {
-    super(`A handler for event type "${eventType}" is already registered: each type has exactly one.`, {
-      eventType,
-    })
+    super(
+      `Event type "${eventType}" already has a listener. You can only register one handler per event type.`,
+      { eventType },
+    )
   }
 }
 
 /** An operation that the outbox in use does not offer. */
 export class UnsupportedOperationError extends ConfigurationError {
   static {
-    nameErrors(UnsupportedOperationError, "UnsupportedOperationError")
+    declareErrors(UnsupportedOperationError, "UnsupportedOperationError")
   }
 
   /**
@@ -92,21 +187,34 @@ export class UnsupportedOperationError extends ConfigurationError {
    * @param adapterName - who does not offer it; default `"adapter"`
    */
   constructor(operation: string, adapterName = "adapter") {
-    super(`Operation "${operation}" is not supported by this ${adapterName}.`, { operation, adapterName })
+    super(`Underlying outbox ${adapterName} does not support management operation: ${operation}`, {
+      operation,
+      adapterName,
+    })
   }
 }
 
 /** Data that was refused before anything was stored or sent. */
-export class ValidationError extends OutboxError {
+export class ValidationError<
+  TContext extends OutboxErrorContext = OutboxErrorContext,
+> extends OutboxError<TContext> {
   static {
-    nameErrors(ValidationError, "ValidationError")
+    declareErrors(ValidationError, "ValidationError")
+  }
+
+  /**
+   * @param message - what was refused, and why
+   * @param context - what else is known
+   */
+  constructor(message: string, context?: TContext) {
+    super(message, nameFor(new.target), context)
   }
 }
 
 /** More events in one publish than the outbox can store at once. Nothing was stored. */
 export class BatchSizeLimitError extends ValidationError {
   static {
-    nameErrors(BatchSizeLimitError, "BatchSizeLimitError")
+    declareErrors(BatchSizeLimitError, "BatchSizeLimitError")
   }
 
   /**
@@ -119,16 +227,41 @@ export class BatchSizeLimitError extends ValidationError {
 }
 
 /** Something outside failed, or took too long; the same call may succeed later. */
-export class OperationalError extends OutboxError {
+export class OperationalError<
+  TContext extends OutboxErrorContext = OutboxErrorContext,
+> extends OutboxError<TContext> {
   static {
-    nameErrors(OperationalError, "OperationalError")
+    declareErrors(OperationalError, "OperationalError")
+  }
+
+  /**
+   * @param message - what failed
+   * @param context - what else is known
+   */
+  constructor(message: string, context?: TContext) {
+    super(message, nameFor(new.target), context)
+  }
+}
+
+/** An event arrived whose type has no handler on this bus. The bus reports it once per type and process. */
+export class UnhandledEventError extends OperationalError {
+  static {
+    declareErrors(UnhandledEventError, "UnhandledEventError")
+  }
+
+  /**
+   * @param event - the event
+   * @param consequence - what becomes of such events
+   */
+  constructor(event: BusEvent, consequence: string) {
+    super(`No handler for event type ${JSON.stringify(event.type)}: ${consequence}.`, { event })
   }
 }
 
 /** What was waited for did not come in time. */
 export class TimeoutError extends OperationalError {
   static {
-    nameErrors(TimeoutError, "TimeoutError")
+    declareErrors(TimeoutError, "TimeoutError")
   }
 
   /**
@@ -144,74 +277,88 @@ export class TimeoutError extends OperationalError {
 /** A resource takes no more work for now. */
 export class BackpressureError extends OperationalError {
   static {
-    nameErrors(BackpressureError, "BackpressureError")
+    declareErrors(BackpressureError, "BackpressureError")
   }
 
-  /** @param resource - what is full */
-  constructor(resource: string) {
-    super(`Backpressure: ${resource} takes no more work for now.`, { resource })
+  /**
+   * @param resource - what is full
+   * @param context - what else is known
+   */
+  constructor(resource: string, context?: OutboxErrorContext) {
+    super(`Failed to publish to ${resource}: buffer full (backpressure)`, { resource, ...context })
   }
 }
 
 /** The upkeep that an outbox does in each poll failed. The poll went on. */
-export class MaintenanceError extends OperationalError {
+export class MaintenanceError<
+  TContext extends OutboxErrorContext = OutboxErrorContext,
+> extends OperationalError<TContext> {
   static {
-    nameErrors(MaintenanceError, "MaintenanceError")
+    declareErrors(MaintenanceError, "MaintenanceError")
   }
 
-  /** @param cause - what the upkeep failed with */
-  constructor(cause: unknown) {
-    super(`Maintenance operation failed: ${formatErrorMessage(cause)}`, { cause })
+  /**
+   * @param cause - what the upkeep failed with
+   * @param context - what else is known
+   */
+  constructor(cause: unknown, context?: TContext) {
+    super(`Maintenance operation failed: ${formatErrorMessage(cause)}`, { ...context, cause } as TContext & {
+      cause: unknown
+    })
   }
 }
 
 /** An event failed for the last time and is a dead letter now. */
-export class MaxRetriesExceededError extends OperationalError {
+export class MaxRetriesExceededError<
+  TContext extends OutboxErrorContext = OutboxErrorContext,
+> extends OperationalError<TContext> {
   static {
-    nameErrors(MaxRetriesExceededError, "MaxRetriesExceededError")
+    declareErrors(MaxRetriesExceededError, "MaxRetriesExceededError")
   }
 
-  /** The dead letter. */
-  readonly event: FailedBusEvent
+  /** The dead letter. Not enumerable; also `context.event`. */
+  declare readonly event: FailedBusEvent
   /** How many attempts failed. */
   readonly retryCount: number
 
   /**
    * @param cause - what the last attempt failed with
    * @param event - the dead letter
+   * @param context - what else is known
    */
-  constructor(cause: unknown, event: FailedBusEvent) {
-    const { id: eventId, type: eventType, retryCount } = event
-    super(`Max retries exceeded (${retryCount}). Event moved to DLQ.`, {
+  constructor(cause: unknown, event: FailedBusEvent, context?: TContext) {
+    super(`Max retries exceeded (${event.retryCount}). Event moved to DLQ.`, {
+      ...context,
       cause,
-      eventId,
-      eventType,
-      retryCount,
-    })
-    this.event = event
-    this.retryCount = retryCount
+      event,
+    } as TContext & { cause: unknown; event: FailedBusEvent })
+    hide(this, "event", event)
+    this.retryCount = event.retryCount
   }
 }
 
-/** A handler failed; the event will be tried again. */
-export class HandlerError extends OutboxError {
+/** A handler failed; the event will be retried. */
+export class HandlerError<
+  TContext extends OutboxErrorContext = OutboxErrorContext,
+> extends OutboxError<TContext> {
   static {
-    nameErrors(HandlerError, "HandlerError")
+    declareErrors(HandlerError, "HandlerError")
   }
 
-  /** The event that was handled. */
-  readonly event: BusEvent
+  /** The event that was handled. Not enumerable; also `context.event`. */
+  declare readonly event: BusEvent
 
   /**
    * @param cause - what the handler failed with
    * @param event - the event it was given
+   * @param context - what else is known; a number as `attempt` becomes the error's `attempt`
    */
-  constructor(cause: unknown, event: BusEvent) {
-    super(`Event handler failed: ${formatErrorMessage(cause)}`, {
+  constructor(cause: unknown, event: BusEvent, context?: TContext) {
+    super(`Event handler failed: ${formatErrorMessage(cause)}`, nameFor(new.target), {
+      ...context,
       cause,
-      eventId: event.id,
-      eventType: event.type,
-    })
-    this.event = event
+      event,
+    } as TContext & { cause: unknown; event: BusEvent })
+    hide(this, "event", event)
   }
 }

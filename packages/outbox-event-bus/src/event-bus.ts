@@ -27,10 +27,8 @@ export interface IOutboxEventBus<TTransaction = unknown> {
    * @param transaction - handed to the outbox, which stores the events in it
    * @throws whatever an emit middleware or the outbox fails with
    */
-  emitMany(events: readonly BusEventInput[], transaction?: TTransaction): Promise<void>
-  /** For calls that name the one type and payload of all events; those of different ones can't be inferred. */
-  emitMany<T extends string, P>(
-    events: readonly BusEventInput<T, P>[],
+  emitMany<T extends string = string, P = unknown>(
+    events: readonly BusEventInput<T, NoInfer<P>>[],
     transaction?: TTransaction,
   ): Promise<void>
 

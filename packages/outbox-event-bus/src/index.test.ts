@@ -35,6 +35,7 @@ it("are those of the contract", () => {
     "OutboxEventBus",
     "PollingService",
     "TimeoutError",
+    "UnhandledEventError",
     "UnsupportedOperationError",
     "ValidationError",
     "createTimedPromise",

@@ -14,6 +14,7 @@ export {
   OutboxError,
   type OutboxErrorContext,
   TimeoutError,
+  UnhandledEventError,
   UnsupportedOperationError,
   ValidationError,
 } from "./errors.ts"

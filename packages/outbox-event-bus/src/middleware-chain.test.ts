@@ -221,13 +221,36 @@ describe("a middleware that waits", () => {
           .catch(() => {}),
     ],
     ["allSettled", async (_, next) => void (await Promise.allSettled([next()]))],
-  ])("may swallow a failure it has seen, by %s", async (_, swallow) => {
+  ])("can't swallow a failure of the core, by %s", async (_, swallow) => {
     const core = vi.fn(async () => {
       await allPromisesRun()
       throw failure
     })
-    await expect(runMiddleware([swallow, pass], [], core)).resolves.toBeUndefined()
+    await expect(runMiddleware([swallow, pass], [], core)).rejects.toBe(failure)
     expect(core).toHaveBeenCalledOnce()
+
+    const thrower: Step = () => Promise.reject(failure)
+    await expect(runMiddleware([swallow, thrower], [], core)).rejects.toBe(failure)
+    expect(core).toHaveBeenCalledOnce()
+  })
+
+  it("may replace the failure with an error of its own", async () => {
+    const wrapped = new Error("wrapped")
+    const wrap: Step = (_, next) => next().catch(() => Promise.reject(wrapped))
+    await expect(runMiddleware([wrap], [], () => Promise.reject(failure))).rejects.toBe(wrapped)
+  })
+
+  it("may swallow what fails after the core has succeeded, or after the event was dropped", async () => {
+    const swallow: Step = (_, next) => next().catch(() => {})
+    const failAfterwards: Step = async (_, next) => {
+      await next()
+      throw failure
+    }
+    await expect(runMiddleware([swallow, failAfterwards], [], async () => {})).resolves.toBeUndefined()
+    const drop: Step = (_, next) => next({ dropEvent: true })
+    const core = vi.fn(async () => {})
+    await expect(runMiddleware([swallow, failAfterwards, drop], [], core)).resolves.toBeUndefined()
+    expect(core).not.toHaveBeenCalled()
   })
 
   it("may limit the time by throwing while the core still runs", async () => {

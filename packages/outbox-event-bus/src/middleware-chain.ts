@@ -4,14 +4,14 @@ import { DownstreamPromise } from "./downstream-promise.ts"
 import { ConfigurationError } from "./errors.ts"
 import type { Next } from "./middleware.ts"
 
-const CALLED_TWICE = "next() called multiple times"
-
 /**
  * Runs `middlewares`, the first one outermost, around `core`. Resolves when all of it has ended.
  *
- * A middleware that does not wait for `next()` is waited for: the chain ends no earlier than what is inside of it. It can
- * swallow a failure from inside only if it has seen it: it awaited (or caught) `next()` and the failure came before it
- * returned. A middleware that throws ends the chain at once, so that one which limits the time can do so.
+ * - If the chain rejects, its error counts.
+ * - If it resolves although the core failed, or was never reached because a middleware failed, that failure counts: a
+ *   middleware that logs and swallows must not make an event count as handled. Only `next({ dropEvent: true })` does that.
+ * - A middleware that does not await `next()` is waited for: the chain ends no earlier than what is inside of it. A middleware
+ *   that throws ends the chain at once, so that one can limit the time.
  *
  * @param middlewares - the functions to run; the list must not change while they do
  * @param context - what each of them receives
@@ -22,42 +22,56 @@ export async function runMiddleware<C>(
   context: C,
   core: () => Promise<void>,
 ): Promise<void> {
-  const runFrom = async (index: number): Promise<void> => {
-    const middleware = middlewares[index]
-    if (!middleware) return core()
+  /** The core has succeeded, or the event was dropped. */
+  let isDone = false
+  /** The first failure, which is the innermost. */
+  let failure: { error: unknown } | undefined
 
+  const runFrom = async (index: number): Promise<void> => {
+    try {
+      const middleware = middlewares[index]
+      if (middleware) {
+        await runOne(middleware, index)
+      } else {
+        await core()
+        isDone = true
+      }
+    } catch (error) {
+      failure ??= { error }
+      throw error
+    }
+  }
+
+  const runOne = async (middleware: (context: C, next: Next) => Promise<void>, index: number) => {
     const notCalled = () => new ConfigurationError(`Middleware at index ${index} must call next()`, { index })
-    const fail = (error: Error) => new DownstreamPromise<void>(Promise.reject(error))
     let inner: Promise<void> | undefined
-    let promise: DownstreamPromise<void> | undefined
-    let innerEnded = false
+    let hasInnerEnded = false
+    let hasReturned = false
     let calledTwice: Error | undefined
-    let returned = false
 
     const next: Next = (options) => {
       if (inner) {
-        calledTwice ??= new ConfigurationError(CALLED_TWICE, { index })
-        return fail(calledTwice)
+        calledTwice ??= new ConfigurationError("next() called multiple times", { index })
+        return DownstreamPromise.of(Promise.reject(calledTwice))
       }
-      if (returned) return fail(notCalled())
-      const outcome = options?.dropEvent ? Promise.resolve() : runFrom(index + 1)
+      if (hasReturned) return DownstreamPromise.of(Promise.reject(notCalled()))
+      if (options?.dropEvent) isDone = true
+      inner = options?.dropEvent ? Promise.resolve() : runFrom(index + 1)
       const markEnded = () => {
-        innerEnded = true
+        hasInnerEnded = true
       }
-      outcome.then(markEnded, markEnded)
-      inner = outcome
-      promise = new DownstreamPromise(outcome)
-      return promise
+      inner.then(markEnded, markEnded)
+      return DownstreamPromise.of(inner)
     }
 
     await middleware(context, next)
-    returned = true
+    hasReturned = true
     if (!inner) throw notCalled()
-    const seen = innerEnded && promise?.rejectionObserved
-    await inner.catch((error) => {
-      if (!seen) throw error
-    })
+    // A failure that came before the middleware returned may have been handled by it; a later one can't have been.
+    if (!hasInnerEnded) await inner
     if (calledTwice) throw calledTwice
   }
+
   await runFrom(0)
+  if (failure && !isDone) throw failure.error
 }

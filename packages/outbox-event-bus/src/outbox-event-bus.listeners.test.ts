@@ -5,6 +5,7 @@ import { deferred } from "./deferred.fixture.ts"
 import { DuplicateListenerError, TimeoutError } from "./errors.ts"
 import { anEvent, ManualOutbox } from "./manual-outbox.fixture.ts"
 import { OutboxEventBus } from "./outbox-event-bus.ts"
+import { RELEASE } from "./release.ts"
 
 let outbox: ManualOutbox
 let bus: OutboxEventBus<string>
@@ -38,13 +39,20 @@ describe.each(["on", "addListener"] as const)("%s", (method) => {
   })
 })
 
-describe("an event", () => {
-  it("is handled successfully and silently when its type has no handler", async () => {
-    bus.on("a", handler)
-    await expect(outbox.deliver({ type: "b" })).resolves.toBeUndefined()
-    expect(handler).not.toHaveBeenCalled()
-  })
+describe("a missing function", () => {
+  it.each(["on", "once", "addListener"] as const)(
+    "is refused by %s, by its type and what to write",
+    (method) => {
+      expect(() => bus[method]("a", undefined as never)).toThrow(
+        'The handler of event type "a" is undefined. Allowed: a function',
+      )
+      expect(() => bus.subscribe(["b"], null as never)).toThrow('The handler of event type "b" is null.')
+      expect(bus.eventNames()).toEqual([])
+    },
+  )
+})
 
+describe("an event", () => {
   it.each<[string, () => Promise<void>]>([
     ["rejects", () => Promise.reject(new Error("no stock"))],
     [
@@ -126,32 +134,40 @@ describe("once", () => {
     expect(handler).toHaveBeenCalledTimes(2)
   })
 
-  it("sees no second event while it runs", async () => {
+  it("keeps its slot while it runs: further events of the type fail, none is completed unseen", async () => {
     const work = deferred()
     handler.mockReturnValue(work.promise)
     bus.once("a", handler)
     const first = outbox.deliver({ type: "a" })
-    await outbox.deliver({ type: "a" })
+    await expect(outbox.deliver({ type: "a" })).rejects.toThrow('once() handler of event type "a" still runs')
     expect(handler).toHaveBeenCalledOnce()
+    expect(bus.listenerCount("a")).toBe(1)
+    expect(() => bus.on("a", other)).toThrow(DuplicateListenerError)
+    work.resolve()
+    await first
     expect(bus.listenerCount("a")).toBe(0)
-    expect(bus.getSubscriptionCount()).toBe(0)
+  })
+
+  it("has further events released while it runs, where the outbox can do that", async () => {
+    const releasing = Object.assign(new ManualOutbox(), { [RELEASE]: true })
+    const bus = new OutboxEventBus(releasing, () => {})
+    bus.start()
+    const work = deferred()
+    bus.once("a", () => work.promise)
+    const first = releasing.deliver({ type: "a" })
+    await expect(releasing.deliver({ type: "a" })).rejects.toMatchObject({ [RELEASE]: true })
     work.resolve()
     await first
   })
 
-  it.each(["succeeds", "fails"])(
-    "may register its successor while it runs, also if it %s then",
-    async (how) => {
-      bus.once("a", async () => {
-        bus.on("a", other)
-        if (how === "fails") throw new Error("no stock")
-      })
-      await outbox.deliver({ type: "a" }).catch(() => {})
-      expect(bus.getListener("a")).toBe(other)
-      await outbox.deliver({ type: "a" })
-      expect(other).toHaveBeenCalledOnce()
-    },
-  )
+  it("leaves a successor alone that took its place while it ran", async () => {
+    bus.once("a", async () => {
+      bus.removeAllListeners("a")
+      bus.on("a", other)
+    })
+    await outbox.deliver({ type: "a" })
+    expect(bus.getListener("a")).toBe(other)
+  })
 
   it("does not come back after a failure when it was removed meanwhile", async () => {
     const failing = async () => {
@@ -236,7 +252,7 @@ describe("waitFor", () => {
     await vi.advanceTimersByTimeAsync(1)
     await waiting
     expect(onRejected.mock.calls[0]?.[0]).toBeInstanceOf(TimeoutError)
-    expect(onRejected.mock.calls[0]?.[0].message).toBe(`Timed out waiting for a after ${after}ms`)
+    expect(onRejected.mock.calls[0]?.[0].message).toBe(`Timed out waiting for event "a" after ${after}ms`)
     bus.on("a", handler)
   })
 

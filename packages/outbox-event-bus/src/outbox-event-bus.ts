@@ -1,10 +1,16 @@
 // The event bus: completes and publishes events, routes delivered events to their handlers, both through middleware.
 
 import { randomUUID } from "node:crypto"
-import { ConfigurationError, TimeoutError, UnsupportedOperationError } from "./errors.ts"
+import {
+  ConfigurationError,
+  DuplicateListenerError,
+  OperationalError,
+  TimeoutError,
+  UnsupportedOperationError,
+} from "./errors.ts"
 import type { AnyListener, BusEvent, BusEventInput, EventHandler, FailedBusEvent } from "./event.ts"
 import type { IOutboxEventBus } from "./event-bus.ts"
-import { ListenerRegistry } from "./listener-registry.ts"
+import { ListenerRegistry, wrapListener } from "./listener-registry.ts"
 import { mapConcurrently } from "./map-concurrently.ts"
 import type {
   EmitMiddleware,
@@ -16,7 +22,15 @@ import type {
 import { runMiddleware } from "./middleware-chain.ts"
 import { checkInteger } from "./number-option.ts"
 import type { ErrorHandler, IOutbox } from "./outbox.ts"
+import { isRelease } from "./release.ts"
 import { createTimedPromise } from "./timed-promise.ts"
+import {
+  askForRelease,
+  canRelease,
+  handleUnhandled,
+  resolveUnhandledEvents,
+  type UnhandledEvents,
+} from "./unhandled-event.ts"
 
 /** The options of {@link OutboxEventBus}. */
 export type OutboxBusConfig = {
@@ -27,6 +41,13 @@ export type OutboxBusConfig = {
    * @defaultValue 10
    */
   middlewareConcurrency?: number
+  /**
+   * What becomes of an event whose type has no handler: it counts as handled, goes back to the outbox for another worker
+   * (which the outbox must support), or fails. Whatever is chosen, `onError` gets an {@link UnhandledEventError}, once per type
+   * and process; with `"fail"`, in each attempt's `HandlerError`.
+   * @defaultValue "complete"
+   */
+  unhandledEvents?: UnhandledEvents
 }
 
 /**
@@ -43,12 +64,15 @@ export type OutboxBusConfig = {
  * ```
  */
 export class OutboxEventBus<TTransaction = unknown> implements IOutboxEventBus<TTransaction> {
-  readonly #outbox: IOutbox<TTransaction>
-  readonly #onError: ErrorHandler
-  readonly #middlewareConcurrency: number
-  readonly #listeners = new ListenerRegistry()
-  readonly #emitMiddlewares: EmitMiddleware<TTransaction>[] = []
-  readonly #handlerMiddlewares: HandlerMiddleware<TTransaction>[] = []
+  // Private in TypeScript only: users call the methods through a Proxy, or through an object created from the bus.
+  private readonly outbox: IOutbox<TTransaction>
+  private readonly onError: ErrorHandler
+  private readonly middlewareConcurrency: number
+  private readonly unhandledEvents: UnhandledEvents
+  private readonly listeners = new ListenerRegistry()
+  // Of `never`, so that a bus of one transaction type can be handed to code that names another, or none.
+  private readonly emitMiddlewares: EmitMiddleware<never>[] = []
+  private readonly handlerMiddlewares: HandlerMiddleware<never>[] = []
 
   /**
    * @param outbox - stores and delivers the events
@@ -65,31 +89,32 @@ export class OutboxEventBus<TTransaction = unknown> implements IOutboxEventBus<T
         allowed: "a function",
       })
     }
-    this.#outbox = outbox
-    this.#onError = config.onError
-    this.#middlewareConcurrency = checkInteger("middlewareConcurrency", config.middlewareConcurrency ?? 10, 1)
+    this.outbox = outbox
+    this.onError = config.onError
+    this.middlewareConcurrency = checkInteger("middlewareConcurrency", config.middlewareConcurrency ?? 10, 1)
+    this.unhandledEvents = resolveUnhandledEvents(config.unhandledEvents, outbox)
   }
 
   async emit<T extends string, P>(event: BusEventInput<T, P>, transaction?: TTransaction): Promise<void> {
     await this.emitMany([event], transaction)
   }
 
-  async emitMany(events: readonly BusEventInput[], transaction?: TTransaction): Promise<void>
-  async emitMany<T extends string, P>(
-    events: readonly BusEventInput<T, P>[],
+  async emitMany<T extends string = string, P = unknown>(
+    events: readonly BusEventInput<T, NoInfer<P>>[],
     transaction?: TTransaction,
-  ): Promise<void>
-  async emitMany(events: readonly BusEventInput[], transaction?: TTransaction): Promise<void> {
+  ): Promise<void> {
     const complete = events.map(completeEvent)
-    const kept = await mapConcurrently(complete, this.#middlewareConcurrency, (event) =>
-      this.#passEmitMiddleware(event, transaction),
+    const kept = await mapConcurrently(complete, this.middlewareConcurrency, (event) =>
+      this.passEmitMiddleware(event, transaction),
     )
     const toPublish = kept.filter((event) => event !== undefined)
-    if (toPublish.length > 0) await this.#outbox.publish(toPublish, transaction)
+    if (toPublish.length > 0) await this.outbox.publish(toPublish, transaction)
   }
 
   on<T extends string, P = unknown>(eventType: T, handler: EventHandler<T, P>): this {
-    return this.subscribe([eventType], handler)
+    assertHandler(eventType, handler)
+    this.listeners.add(eventType, handler as AnyListener)
+    return this
   }
 
   addListener<T extends string, P = unknown>(eventType: T, handler: EventHandler<T, P>): this {
@@ -97,7 +122,7 @@ export class OutboxEventBus<TTransaction = unknown> implements IOutboxEventBus<T
   }
 
   off<T extends string, P = unknown>(eventType: T, handler: EventHandler<T, P> | AnyListener): this {
-    this.#listeners.remove(eventType, handler as AnyListener)
+    this.listeners.remove(eventType, handler as AnyListener)
     return this
   }
 
@@ -109,17 +134,33 @@ export class OutboxEventBus<TTransaction = unknown> implements IOutboxEventBus<T
   }
 
   once<T extends string, P = unknown>(eventType: T, handler: EventHandler<T, P>): this {
-    this.#listeners.add([eventType], handler as AnyListener, { once: true })
-    return this
+    assertHandler(eventType, handler)
+    let isRunning = false
+    // It keeps the type until it has succeeded: an event that came meanwhile would otherwise be nobody's.
+    const untilSuccess = wrapListener(handler as AnyListener, async (event) => {
+      if (isRunning) throw this.onceIsBusy(event as BusEvent)
+      isRunning = true
+      try {
+        await handler(event as BusEvent<T, P>)
+      } finally {
+        isRunning = false
+      }
+      this.off(eventType, untilSuccess)
+    })
+    return this.on(eventType, untilSuccess as EventHandler<T, P>)
   }
 
   subscribe<T extends string, P = unknown>(eventTypes: readonly T[], handler: EventHandler<T, P>): this {
-    this.#listeners.add(eventTypes, handler as AnyListener, { once: false })
+    const repeated = eventTypes.find(
+      (eventType, index) => this.listeners.find(eventType) || eventTypes.indexOf(eventType) < index,
+    )
+    if (repeated !== undefined) throw new DuplicateListenerError(repeated)
+    for (const eventType of eventTypes) this.on(eventType, handler)
     return this
   }
 
   removeAllListeners(eventType?: string): this {
-    this.#listeners.clear(eventType)
+    this.listeners.clear(eventType)
     return this
   }
 
@@ -128,12 +169,12 @@ export class OutboxEventBus<TTransaction = unknown> implements IOutboxEventBus<T
   }
 
   addEmitMiddleware(...middlewares: EmitMiddleware<TTransaction>[]): this {
-    this.#emitMiddlewares.push(...middlewares)
+    this.emitMiddlewares.push(...middlewares)
     return this
   }
 
   addHandlerMiddleware(...middlewares: HandlerMiddleware<TTransaction>[]): this {
-    this.#handlerMiddlewares.push(...middlewares)
+    this.handlerMiddlewares.push(...middlewares)
     return this
   }
 
@@ -141,7 +182,7 @@ export class OutboxEventBus<TTransaction = unknown> implements IOutboxEventBus<T
   async waitFor<T extends string, P = unknown>(eventType: T, timeoutMs = 5000): Promise<BusEvent<T, P>> {
     const arrival = createTimedPromise<BusEvent<T, P>>(
       timeoutMs,
-      () => new TimeoutError(eventType, timeoutMs, { eventType }),
+      () => new TimeoutError(`event ${JSON.stringify(eventType)}`, timeoutMs, { eventType }),
     )
     const handler: EventHandler<T, P> = async (event) => arrival.resolve(event)
     this.once(eventType, handler)
@@ -150,64 +191,99 @@ export class OutboxEventBus<TTransaction = unknown> implements IOutboxEventBus<T
   }
 
   start(): void {
-    this.#outbox.start((event) => this.#handle(event), this.#onError)
+    this.outbox.start((event) => this.handle(event), this.onError)
   }
 
   async stop(): Promise<void> {
-    await this.#outbox.stop()
+    await this.outbox.stop()
   }
 
   getSubscriptionCount(): number {
-    return this.#listeners.eventTypes().length
+    return this.listeners.eventTypes().length
   }
 
   listenerCount(eventType: string): number {
-    return this.#listeners.find(eventType) ? 1 : 0
+    return this.listeners.find(eventType) ? 1 : 0
   }
 
   getListener(eventType: string): AnyListener | undefined {
-    return this.#listeners.find(eventType)
+    return this.listeners.findOriginal(eventType)
   }
 
   eventNames(): string[] {
-    return this.#listeners.eventTypes()
+    return this.listeners.eventTypes()
   }
 
   async getFailedEvents(): Promise<FailedBusEvent[]> {
-    this.#requireOperation("getFailedEvents")
-    return this.#outbox.getFailedEvents()
+    this.requireOperation("getFailedEvents")
+    return this.outbox.getFailedEvents()
   }
 
   async retryEvents(eventIds: string[]): Promise<void> {
-    this.#requireOperation("retryEvents")
-    await this.#outbox.retryEvents(eventIds)
+    this.requireOperation("retryEvents")
+    await this.outbox.retryEvents(eventIds)
   }
 
   /** The type demands the method, but outboxes without dead letters, and those in JavaScript, may lack it. */
-  #requireOperation(operation: "getFailedEvents" | "retryEvents"): void {
-    if (typeof this.#outbox[operation] !== "function") throw new UnsupportedOperationError(operation)
+  private requireOperation(operation: "getFailedEvents" | "retryEvents"): void {
+    if (typeof this.outbox[operation] !== "function") throw new UnsupportedOperationError(operation)
   }
 
   /** The event as it reached the core of the emit middleware, or undefined if it was dropped on the way. */
-  async #passEmitMiddleware(
+  private async passEmitMiddleware(
     event: BusEvent,
     transaction: TTransaction | undefined,
   ): Promise<BusEvent | undefined> {
-    const context: EmitMiddlewareContext<TTransaction> = { phase: "emit", event, transaction }
+    const context = { phase: "emit", event, transaction } as EmitMiddlewareContext<never>
     let kept: BusEvent | undefined
-    await runMiddleware([...this.#emitMiddlewares], context, async () => {
+    await runMiddleware([...this.emitMiddlewares], context, async () => {
       kept = context.event
     })
     return kept
   }
 
-  async #handle(event: BusEvent): Promise<void> {
-    // A copy, so that what middleware assigns to the event does not show in the outbox's reports and retries.
-    const context: HandlerMiddlewareContext<TTransaction> = { phase: "handler", event: { ...event } }
-    await runMiddleware([...this.#handlerMiddlewares], context, () => this.#listeners.dispatch(context.event))
+  private async handle(event: BusEvent): Promise<void> {
+    const context: HandlerMiddlewareContext<never> = { phase: "handler", event }
+    let release: { error: unknown } | undefined
+    try {
+      await runMiddleware([...this.handlerMiddlewares], context, async () => {
+        try {
+          await this.dispatch(context.event)
+        } catch (error) {
+          if (isRelease(error)) release = { error }
+          throw error
+        }
+      })
+    } catch (error) {
+      // Whatever middleware makes of it: the event has not been handled, and nothing has failed.
+      throw release ? release.error : error
+    }
+  }
+
+  /** Runs the handler of the event's type. */
+  private async dispatch(event: BusEvent): Promise<void> {
+    const listener = this.listeners.find(event.type)
+    if (listener) await listener(event)
+    else handleUnhandled(event, this.unhandledEvents, this.onError)
+  }
+
+  private onceIsBusy(event: BusEvent): OperationalError {
+    const type = JSON.stringify(event.type)
+    const error = new OperationalError(`The once() handler of event type ${type} still runs`, { event })
+    return canRelease(this.outbox) ? askForRelease(error) : error
   }
 }
 
 function completeEvent(event: BusEventInput): BusEvent {
   return { ...event, id: event.id ?? randomUUID(), occurredAt: event.occurredAt ?? new Date() }
+}
+
+/** @throws {@link ConfigurationError} where a function is missing, as after a typo in an import */
+function assertHandler(eventType: string, handler: unknown): void {
+  if (typeof handler === "function") return
+  const value = handler === null ? "null" : typeof handler
+  throw new ConfigurationError(
+    `The handler of event type ${JSON.stringify(eventType)} is ${value}. Allowed: a function, as in on("order.placed", async (event) => …).`,
+    { eventType },
+  )
 }
