@@ -63,19 +63,21 @@ test("a claim that is answered only after stop() is given back", async () => {
   let isClaimed = false
   intercept(client, async ({ step }, send) => {
     const answer = await send()
-    if (step === "claim") {
+    if (step === "claim" && worker.delivered.length > 0) {
       isClaimed = true
       await gate.passed
     }
     return answer
   })
   const worker = startWorker(table, { client })
+  await worker.outbox.publish([someEvent({ id: "early" })])
+  await until("something has been handed over", () => worker.delivered.length === 1)
   await worker.outbox.publish([someEvent({ id: "late" })])
   await until("the claim is written", () => isClaimed)
   const stopped = worker.outbox.stop()
   gate.open()
   await stopped
-  expect(worker.delivered).toEqual([])
+  expect(worker.deliveredIds).toEqual(["early"])
   expect(await table.read("late")).toMatchObject({ status: "created", retryCount: 0 })
 })
 
@@ -94,4 +96,20 @@ test("may be called twice, before start, and is followed by another start", asyn
   await worker.outbox.stop()
   await worker.outbox.stop()
   expect(deliveredIds).toEqual(["after"])
+})
+
+test("right after a start, each call delivers a page, until all is delivered", async () => {
+  const table = await createTable()
+  const outbox = outboxOn(table, { batchSize: 5 })
+  await outbox.publish(someEvents(12))
+  const delivered: string[] = []
+  for (const count of [5, 10, 12, 12]) {
+    outbox.start(
+      async ({ id }) => void delivered.push(id),
+      () => {},
+    )
+    await outbox.stop()
+    expect(delivered).toHaveLength(count)
+  }
+  expect((await table.all()).every(({ status }) => status === "completed")).toBe(true)
 })

@@ -3,6 +3,7 @@ import { type BusEvent, type ErrorHandler, PollingService } from "outbox-event-b
 import { unref } from "./background-timer.ts"
 import type { ResolvedConfig } from "./config.ts"
 import type { EventLife, StuckEvents } from "./event-life.ts"
+import { LastPage } from "./poll.ts"
 import { Recovery } from "./recovery.ts"
 import { Relay } from "./relay.ts"
 
@@ -13,12 +14,19 @@ const INDEX_LAG_MS = 100
 /** When to look again for events that may be left, at random so that workers who left them to each other do not meet again. */
 const LOOK_AGAIN_MS = { least: 100, most: 300 }
 
+/** A stop that lets the first poll deliver a page: for so long handlers start, and for so long the way there may take. */
+const LAST_PAGE_MS = { handlers: 10_000, preparation: 5000 }
+
 export class Delivery {
   private readonly relay: Relay
   private readonly recovery: Recovery
   private readonly poller: PollingService
   private secondLook: NodeJS.Timeout | undefined
   private hasEnded = false
+  private handler: ((event: BusEvent) => Promise<void>) | undefined
+  private firstPoll: "ahead" | "under way" | "over" = "ahead"
+  /** By the clock of `performance`: a poll that begins later than this delivers nothing. */
+  private preparesUntil = Number.POSITIVE_INFINITY
 
   constructor(
     life: EventLife & StuckEvents,
@@ -39,15 +47,30 @@ export class Delivery {
   }
 
   begin(handler: (event: BusEvent) => Promise<void>, onError: ErrorHandler): void {
+    this.handler = handler
     this.poller.start(handler, onError)
   }
 
-  /** For good. Resolves when all that runs has ended and is settled; also if it has never begun. */
+  /**
+   * For good. Resolves when all that runs has ended and is settled; also if it has never begun. A first poll that has not handed
+   * over anything yet still delivers a page.
+   */
   async end(): Promise<void> {
     this.hasEnded = true
     clearTimeout(this.secondLook)
+    if (this.handler && this.firstPoll !== "over" && !this.relay.hasStarted)
+      await this.endWithFirstPage(this.handler)
     this.recovery.stop()
     await Promise.allSettled([this.relay.stop(), this.poller.stop()])
+  }
+
+  private async endWithFirstPage(handler: (event: BusEvent) => Promise<void>): Promise<void> {
+    this.preparesUntil = performance.now() + LAST_PAGE_MS.preparation
+    this.recovery.stop({ afterMs: LAST_PAGE_MS.preparation })
+    this.relay.endWith(new LastPage(this.config.batchSize, LAST_PAGE_MS.handlers))
+    await Promise.allSettled([this.poller.stop()])
+    // Another implementation of the core may stop before its first poll has come to the batch.
+    if (this.firstPoll === "ahead") await Promise.allSettled([this.handleDue(handler)])
   }
 
   /** Looks for due events now, and once more when a lagging index shows what this look may have missed. */
@@ -57,9 +80,13 @@ export class Delivery {
   }
 
   private async handleDue(handler: (event: BusEvent) => Promise<void>): Promise<void> {
+    if (performance.now() >= this.preparesUntil) return
+    if (this.firstPoll === "ahead") this.firstPoll = "under way"
     // A poll that has much to do makes room for recovery in between.
     const until = Date.now() + Math.max(MIN_POLL_MS, this.config.processingTimeoutMs / 2)
-    const outcome = await this.relay.handleDue(handler, until)
+    const outcome = await this.relay.handleDue(handler, until).finally(() => {
+      this.firstPoll = "over"
+    })
     const { least, most } = LOOK_AGAIN_MS
     if (outcome === "unfinished") this.wakePoller()
     else if (outcome === "unsure") this.lookAgainIn(least + Math.random() * (most - least))

@@ -2,7 +2,10 @@
 import type { PollingServiceConfig } from "outbox-event-bus"
 import { beforeEach, expect, it, vi } from "vitest"
 import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
-import { createOutbox, event, item } from "./outbox.fixture.ts"
+import { createOutbox, event, holding, item } from "./outbox.fixture.ts"
+
+/** When a stop right after a start makes the core leave the first poll. */
+const stopsEarly = vi.hoisted(() => ({ value: undefined as string | undefined }))
 
 vi.mock("outbox-event-bus", async (importOriginal) => {
   class PollingService {
@@ -15,7 +18,10 @@ vi.mock("outbox-event-bus", async (importOriginal) => {
     start(handler: Parameters<PollingServiceConfig["processBatch"]>[0]): void {
       this.isStopped = false
       const run = async () => {
+        if (stopsEarly.value === "before anything") await Promise.resolve()
+        if (stopsEarly.value === "before anything" && this.isStopped) return
         await this.config.performMaintenance?.()
+        if (stopsEarly.value && this.isStopped) return
         await this.config.processBatch(handler)
         if (!this.isStopped) this.timer = setTimeout(next, this.config.pollIntervalMs)
       }
@@ -75,3 +81,17 @@ it("goes on with the next poll where one had more to do than it had time for", a
   await all.outbox.stop()
   expect(all.handled).toHaveLength(20)
 })
+
+it.each(["during maintenance", "before anything"])(
+  "delivers a page to a stop right after a start, also where the core's stop takes effect %s",
+  async (when) => {
+    stopsEarly.value = when
+    const all = createOutbox(holding(item("e1"), item("e2")))
+    all.start()
+    const stopped = all.outbox.stop()
+    await pass(100)
+    await stopped
+    expect(all.handled).toEqual(["e1", "e2"])
+    stopsEarly.value = undefined
+  },
+)

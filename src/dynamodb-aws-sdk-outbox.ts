@@ -140,14 +140,20 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   }
 
   /**
-   * Starts no more handlers, waits for those that run, gives back what was claimed for later. With a database that does
-   * not answer, it resolves at most ten seconds after the handlers have ended. Safe to call twice, and before {@link start}. Not
+   * Starts no more handlers, waits for those that run, releases what was claimed for later. Before the first poll of a
+   * start has handed over anything, that poll still delivers one page of `batchSize`, whose handlers start within ten
+   * seconds. With a database that does not answer, it resolves at most ten seconds after the handlers have ended. Safe to call twice, and before {@link start}. Not
    * to be awaited in a handler, which would wait for itself.
    */
   async stop(): Promise<void> {
     if (this.delivery) {
       this.patience.hurry()
-      this.ending = Promise.all([this.ending, this.delivery.end()]).then(() => this.patience.endStop())
+      const ending = Promise.all([this.ending, this.delivery.end()]).then(() => {
+        this.patience.endStop()
+        // The next start need not wait, so a stop right after it finds a poll under way.
+        if (this.ending === ending) this.ending = undefined
+      })
+      this.ending = ending
       this.delivery = undefined
     }
     await this.ending

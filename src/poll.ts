@@ -1,4 +1,4 @@
-/** One poll of the relay: how long it may claim, what went wrong in it, and the promise of its end. */
+/** One poll of the relay: how long it may claim, what went wrong in it, and the promise of its end; and the last one of a stop. */
 
 /**
  * How a poll ended: all that was due was handed over; its time was over before that; or events may be left that the
@@ -22,7 +22,11 @@ export class Poll {
 
   /** Nothing more may be read or claimed. */
   get isOver(): boolean {
-    return this.failure !== undefined || Date.now() >= this.until
+    return this.hasFailed || Date.now() >= this.until
+  }
+
+  get hasFailed(): boolean {
+    return this.failure !== undefined
   }
 
   /** Of several errors, the first one is the one that tells. */
@@ -33,5 +37,33 @@ export class Poll {
   end(outcome: PollOutcome): void {
     if (this.failure) this.reject(this.failure.error)
     else this.resolve(outcome)
+  }
+}
+
+/**
+ * What a stop leaves to a first poll that has not handed over anything yet: one page of events, and not for long. So a
+ * scheduled job that starts and stops at once makes progress with each call.
+ */
+export class LastPage {
+  private readonly until: number
+
+  /**
+   * @param left - How many handlers may still start.
+   * @param forMs - For how long they may start, in milliseconds.
+   */
+  constructor(
+    private left: number,
+    forMs: number,
+  ) {
+    this.until = performance.now() + forMs
+  }
+
+  /** How many handlers may start now. */
+  get room(): number {
+    return performance.now() < this.until ? this.left : 0
+  }
+
+  started(): void {
+    this.left--
   }
 }

@@ -7,7 +7,8 @@ const RECOVERIES_AT_ONCE = 10
 
 export class Recovery {
   private nextAt = 0
-  private isStopping = false
+  /** By the clock of `performance`; `undefined` while nobody has asked for a stop. */
+  private stopsAt: number | undefined
 
   /** @param options - `intervalMs`: the least time between two looks; `batchSize`: rows in a page. */
   constructor(
@@ -15,14 +16,21 @@ export class Recovery {
     private readonly options: { intervalMs: number; batchSize: number },
   ) {}
 
-  /** Begins nothing more. What is left, other workers find, or the next start: a stop must not wait for a long list. */
-  stop(): void {
-    this.isStopping = true
+  /**
+   * Reads no further page, and begins nothing more after `afterMs`. What is left, other workers find, or the next start:
+   * a stop must not wait for a long list.
+   */
+  stop({ afterMs = 0 } = {}): void {
+    this.stopsAt = performance.now() + afterMs
+  }
+
+  private get hasStopped(): boolean {
+    return this.stopsAt !== undefined && performance.now() >= this.stopsAt
   }
 
   /** @throws the first error, after all other events have been seen to; the next call then looks again at once. */
   async runIfDue(): Promise<void> {
-    if (this.isStopping || Date.now() < this.nextAt) return
+    if (this.hasStopped || Date.now() < this.nextAt) return
     const errors: unknown[] = []
     let startAfter: Page["next"]
     do {
@@ -31,12 +39,12 @@ export class Recovery {
         ...(await forEachBounded(rows, RECOVERIES_AT_ONCE, (row) => this.recoverUnlessStopping(row))),
       )
       startAfter = next
-    } while (startAfter && !this.isStopping)
+    } while (startAfter && this.stopsAt === undefined)
     if (errors.length > 0) throw errors[0]
     this.nextAt = Date.now() + this.options.intervalMs
   }
 
   private async recoverUnlessStopping(row: Row): Promise<void> {
-    if (!this.isStopping) await this.events.recover(row)
+    if (!this.hasStopped) await this.events.recover(row)
   }
 }

@@ -17,7 +17,7 @@ import { DueRows, type TakenRow } from "./due-rows.ts"
 import type { Claim, EventLife } from "./event-life.ts"
 import { HandlerContexts } from "./handler-context.ts"
 import { type HeldEvent, LeaseKeeper } from "./lease-keeper.ts"
-import { Poll, type PollOutcome } from "./poll.ts"
+import { type LastPage, Poll, type PollOutcome } from "./poll.ts"
 import { Running } from "./running.ts"
 
 export interface RelayOptions {
@@ -34,6 +34,9 @@ export class Relay {
   private handler: (event: BusEvent) => Promise<void> = async () => {}
   private poll: Poll | undefined
   private isStopping = false
+  private lastPage: LastPage | undefined
+  /** A handler has been started. */
+  hasStarted = false
   private readonly onIdle: Array<() => void> = []
 
   private readonly due: DueRows
@@ -86,6 +89,12 @@ export class Relay {
     return poll.ended
   }
 
+  /** From now on, starts and claims no more than `page` allows. To be followed by {@link stop}. */
+  endWith(page: LastPage): void {
+    this.lastPage = page
+    this.contexts.stop()
+  }
+
   /** For good: starts no more handlers, gives back what is only claimed, and resolves when the running ones are settled. */
   async stop(): Promise<void> {
     this.isStopping = true
@@ -108,7 +117,7 @@ export class Relay {
     for (let head = this.queue.head; head?.outcome; head = this.queue.head) {
       const claim = claimOf(head)
       const { held } = head
-      if (!claim || !held || held.isLost || this.isStopping || head.isUnwanted) {
+      if (!claim || !held || held.isLost || this.roomToStart === 0 || head.isUnwanted) {
         this.queue.shift()
         this.giveBack(head)
       } else if (this.running.free === 0) {
@@ -123,6 +132,12 @@ export class Relay {
         void this.run(claim, held)
       }
     }
+  }
+
+  /** How many handlers a stop still lets start. */
+  private get roomToStart(): number {
+    if (this.isStopping) return 0
+    return this.lastPage ? this.lastPage.room : Number.POSITIVE_INFINITY
   }
 
   /** Nothing runs or is being settled that an event which was recovered before could take down with it. */
@@ -159,7 +174,7 @@ export class Relay {
   private claimAhead(): void {
     while (
       this.mayClaim() &&
-      this.queue.length < this.room() &&
+      this.queue.length < Math.min(this.room(), this.roomToStart) &&
       this.settling < this.maxSettling &&
       this.due.available > 0
     ) {
@@ -196,7 +211,8 @@ export class Relay {
   }
 
   private mustEnd(poll: Poll): boolean {
-    return this.isStopping || poll.isOver
+    // A last page is not continued by another poll.
+    return this.roomToStart === 0 || (this.lastPage ? poll.hasFailed : poll.isOver)
   }
 
   private endPoll(): void {
@@ -211,7 +227,7 @@ export class Relay {
   }
 
   private outcome(): PollOutcome {
-    if (this.isStopping) return "done"
+    if (this.isStopping || this.lastPage) return "done"
     if (!this.due.isExhausted) return "unfinished"
     return this.due.mayHaveLeft ? "unsure" : "done"
   }
@@ -262,6 +278,8 @@ export class Relay {
   }
 
   private async run(claim: Claim, held: HeldEvent): Promise<void> {
+    this.hasStarted = true
+    this.lastPage?.started()
     this.running.add(held)
     let failure: { error: unknown } | undefined
     try {
