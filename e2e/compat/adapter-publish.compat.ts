@@ -60,6 +60,15 @@ it("stores an event with the attributes of the original, and never over another 
   ])
 })
 
+it("drops undefined values, functions and symbols, as JSON does", async () => {
+  const { outbox, send } = createMockedOutbox()
+  const payload = { kept: 1, gone: undefined, run: () => 1, mark: Symbol("mark"), list: [1, undefined] }
+  await outbox.publish([anEvent({ payload }), anEvent({ id: "event-2", payload: undefined })])
+  const [first, second] = storedIn(send.mock.lastCall?.[0].input.TransactItems) ?? []
+  expect(Object.keys(first?.payload)).toEqual(["kept", "list"])
+  expect(second).toMatchObject({ id: "event-2" })
+})
+
 describe("refuses what a transaction can't hold, with nothing sent or pushed:", () => {
   it("more than 100 events", async () => {
     const { outbox, send } = createMockedOutbox()

@@ -1,6 +1,7 @@
 import { type BusEvent, HandlerError, MaxRetriesExceededError, type OutboxError } from "outbox-event-bus"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { createMockedOutbox, NOW, storedItem } from "./mocked-client.ts"
+import { anEvent } from "./recording-outbox.ts"
 
 beforeEach(() => {
   vi.useFakeTimers({ now: NOW })
@@ -31,6 +32,25 @@ describe("a handler that throws", () => {
     relay.handler.mockRejectedValue(failure)
     return relay
   }
+
+  it("is reported as a HandlerError, and written by an update that names retryCount", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0.5)
+    const failure = new Error("boom")
+    const { start, outbox, errors, updates } = failing(storedItem("e1"), failure)
+    start()
+    await pass(100)
+    await outbox.stop()
+    expect(errors).toEqual([expect.any(HandlerError)])
+    expect(errors[0]).toMatchObject({ cause: failure, message: "Event handler failed: boom" })
+    expect(errors[0]?.context?.event).toMatchObject(anEvent({ id: "e1" }))
+    const failed = updates().find(({ UpdateExpression }) => UpdateExpression?.includes("retryCount"))
+    const values = Object.values(failed?.ExpressionAttributeValues ?? {})
+    expect(values).toEqual(expect.arrayContaining(["created", 1, "boom"]))
+    // baseBackoffMs · 2^0, without jitter.
+    expect(
+      values.some((value) => typeof value === "number" && value >= NOW + 1000 && value < NOW + 1200),
+    ).toBe(true)
+  })
 
   it("is reported as a MaxRetriesExceededError the fifth time", async () => {
     const failure = new Error("boom")
@@ -136,5 +156,18 @@ describe("stop", () => {
     await pass()
     await stopping
     expect(handler).toHaveBeenCalledOnce()
+  })
+
+  it("right after start delivers a page, each time", async () => {
+    const { send, outbox, start, handler } = createRelay({ batchSize: 2 })
+    for (const page of [["e1", "e2"], ["e3"]]) {
+      const items = page.map((id) => storedItem(id))
+      send.mockResolvedValueOnce({ Items: [] }).mockResolvedValueOnce({ Items: items })
+      start()
+      const stopping = outbox.stop()
+      await pass(10_000)
+      await stopping
+    }
+    expect(handler.mock.calls.map(([{ id }]) => id)).toEqual(["e1", "e2", "e3"])
   })
 })

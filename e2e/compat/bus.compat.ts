@@ -1,5 +1,5 @@
 /** `OutboxEventBus`: what it is made of, emitting, and handlers. */
-import { type OutboxError, OutboxEventBus } from "outbox-event-bus"
+import { DuplicateListenerError, type OutboxError, OutboxEventBus } from "outbox-event-bus"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { anEvent, RecordingOutbox } from "./recording-outbox.ts"
 
@@ -86,10 +86,42 @@ describe("emit and emitMany", () => {
 })
 
 describe("handlers", () => {
+  it("are called with the very event, and with nothing else", async () => {
+    const handler = vi.fn(async () => {})
+    bus.on("order.placed", handler)
+    const event = anEvent()
+    await outbox.deliver(event)
+    expect(handler).toHaveBeenCalledExactlyOnceWith(event)
+    expect((handler.mock.calls as unknown[][])[0]?.[0]).toBe(event)
+  })
+
   it("fail the event when they reject", async () => {
     const failure = new Error("boom")
     bus.on("order.placed", () => Promise.reject(failure))
     await expect(outbox.deliver(anEvent())).rejects.toBe(failure)
+  })
+
+  it.each(["on", "addListener", "once"] as const)(
+    "%s registers one per type, and returns the bus",
+    (method) => {
+      const handler = async () => {}
+      expect(bus[method]("order.placed", handler)).toBe(bus)
+      expect(bus.getListener("order.placed")).toBe(handler)
+      const again = () => bus[method]("order.placed", async () => {})
+      expect(again).toThrow(DuplicateListenerError)
+      expect(again).toThrow(
+        'Event type "order.placed" already has a listener. You can only register one handler per event type.',
+      )
+    },
+  )
+
+  it("subscribe registers one handler for several types", async () => {
+    const handler = vi.fn(async () => {})
+    expect(bus.subscribe(["a", "b"], handler)).toBe(bus)
+    await outbox.deliver(anEvent({ type: "a" }))
+    await outbox.deliver(anEvent({ type: "b" }))
+    expect(handler).toHaveBeenCalledTimes(2)
+    expect(() => bus.subscribe(["c", "b"], handler)).toThrow(DuplicateListenerError)
   })
 
   it.each(["off", "removeListener"] as const)(
@@ -128,5 +160,15 @@ describe("handlers", () => {
     await outbox.deliver(anEvent())
     expect(bus.listenerCount("order.placed")).toBe(0)
     expect(handler).toHaveBeenCalledTimes(2)
+  })
+
+  it("that don't exist let an event count as handled, which is reported once per type", async () => {
+    await outbox.deliver(anEvent({ id: "1", type: "nobody.1" }))
+    await outbox.deliver(anEvent({ id: "2", type: "nobody.1" }))
+    await outbox.deliver(anEvent({ id: "3", type: "nobody.2" }))
+    expect(errors.map(({ message }) => message)).toEqual([
+      expect.stringContaining("nobody.1"),
+      expect.stringContaining("nobody.2"),
+    ])
   })
 })

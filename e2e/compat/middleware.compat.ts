@@ -1,5 +1,5 @@
 /** Middleware of the bus: order, contexts, `next`, and what a failure does. */
-import { type BusEvent, type Next, OutboxEventBus } from "outbox-event-bus"
+import { type BusEvent, type HandlerMiddlewareContext, type Next, OutboxEventBus } from "outbox-event-bus"
 import { beforeEach, describe, expect, it, vi } from "vitest"
 import { anEvent, RecordingOutbox } from "./recording-outbox.ts"
 
@@ -134,4 +134,57 @@ it("what was not dropped is published in one go", async () => {
   await bus.emitMany([anEvent({ id: "1" }), anEvent({ id: "2", payload: "drop" }), anEvent({ id: "3" })])
   expect(outbox.publish).toHaveBeenCalledOnce()
   expect(outbox.publish.mock.lastCall?.[0].map(({ id }) => id)).toEqual(["1", "3"])
+})
+
+describe("when the handler fails", () => {
+  const boom = new Error("boom")
+  beforeEach(() => {
+    bus.on("order.placed", () => Promise.reject(boom))
+  })
+
+  type Reaction = (ctx: HandlerMiddlewareContext<string>, next: Next) => Promise<void>
+  const swallowing: [string, Reaction][] = [
+    [
+      "logs and swallows",
+      async (_, next) => {
+        try {
+          await next()
+        } catch {
+          log.push("logged")
+        }
+      },
+    ],
+    ["catches the promise", (_, next) => next().catch(() => {})],
+    [
+      "returns early",
+      async (_, next) => {
+        next().catch(() => {})
+      },
+    ],
+    [
+      "returns in finally",
+      async (_, next) => {
+        let done: boolean | undefined
+        await next()
+          .finally(() => {
+            done = true
+          })
+          .catch(() => done)
+      },
+    ],
+  ]
+  it.each(swallowing)("the event fails, also below a middleware that %s", async (_, middleware) => {
+    bus.addHandlerMiddleware(tracing("outer"), middleware)
+    await expect(outbox.deliver(anEvent())).rejects.toBe(boom)
+  })
+
+  it("and the chain rejects, the chain's error counts", async () => {
+    const wrapped = new Error("wrapped")
+    bus.addHandlerMiddleware(async (_, next) => {
+      await next().catch(() => {
+        throw wrapped
+      })
+    })
+    await expect(outbox.deliver(anEvent())).rejects.toBe(wrapped)
+  })
 })
