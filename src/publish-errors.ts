@@ -52,7 +52,7 @@ export class DuplicateEventIdError extends ValidationError {
 export class UnstorableEventError extends ValidationError {
   override readonly name = "UnstorableEventError"
   /** The id of the event, if it has one. */
-  readonly eventId: string | undefined
+  declare readonly eventId?: string
   /** Where in the event, for example `payload.total`. */
   readonly path: string
 
@@ -63,7 +63,7 @@ export class UnstorableEventError extends ValidationError {
   constructor(event: BusEvent, cause: UnstorableValueError) {
     const eventId = idOf(event)
     super(`Event ${shown(eventId)} can't be stored: ${cause.message}.`, { cause, event, path: cause.path })
-    this.eventId = typeof eventId === "string" ? eventId : undefined
+    if (typeof eventId === "string") this.eventId = eventId
     this.path = cause.path
   }
 }

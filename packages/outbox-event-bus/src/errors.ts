@@ -109,7 +109,7 @@ export abstract class OutboxError<TContext extends OutboxErrorContext = OutboxEr
       ...known({ eventId, eventType, attempt }),
       ...(cause !== undefined && {
         cause: isError(cause)
-          ? { name: nameOf(cause), message: formatErrorMessage(cause) }
+          ? { name: String(read(cause, "name")), message: formatErrorMessage(cause) }
           : formatErrorMessage(cause),
       }),
     }
@@ -121,27 +121,31 @@ function hide(error: OutboxError, property: string, value: unknown): void {
   Object.defineProperty(error, property, { value, writable: true, configurable: true, enumerable: false })
 }
 
-/** What every logger may show: which event, and which attempt. */
-function eventFields(context: OutboxErrorContext = {}): Record<string, unknown> {
-  const { id, type, retryCount } = (context.event ?? {}) as Partial<FailedBusEvent>
-  const { eventId = id, eventType = type, attempt = retryCount } = context
+/** What every logger may show: which event, and which attempt. What can't be read of an event is not known. */
+function eventFields(context: OutboxErrorContext | undefined): Record<string, unknown> {
+  const event = read(context, "event")
+  const field = (name: string, nameInEvent: string, type: "string" | "number") => {
+    const value = read(context, name) ?? read(event, nameInEvent)
+    return typeof value === type ? value : undefined
+  }
   return known({
-    eventId: typeof eventId === "string" ? eventId : undefined,
-    eventType: typeof eventType === "string" ? eventType : undefined,
-    attempt: typeof attempt === "number" ? attempt : undefined,
+    eventId: field("eventId", "id", "string"),
+    eventType: field("eventType", "type", "string"),
+    attempt: field("attempt", "retryCount", "number"),
   })
+}
+
+function read(object: unknown, property: string): unknown {
+  try {
+    return (object as Record<string, unknown> | null | undefined)?.[property]
+  } catch {
+    // A getter that throws: reporting one failure must not end in another.
+    return undefined
+  }
 }
 
 function known(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
-}
-
-function nameOf(error: Error): string {
-  try {
-    return String(error.name)
-  } catch {
-    return "Error"
-  }
 }
 
 /** The program is set up in a way that can't work: a bad option, a second handler, an operation that isn't there. */
