@@ -148,7 +148,7 @@ describe("the signal", () => {
     table.takeAway("a")
     await pass(LEASE_MS * 0.8)
     expect(signal.reason).toBeInstanceOf(OperationalError)
-    expect(signal.reason.message).toContain('event "a": another worker has taken it')
+    expect(signal.reason.message).toBe('Lost the claim on event "a": another worker has taken it')
     expect(reasonOf(context)).toBe("claim-lost")
     end.resolve()
     await done
@@ -248,6 +248,8 @@ describe("the signal", () => {
     await pass(8000)
     await stopped
     expect(all.steps()).toContain("fail")
-    expect(all.errors[0]?.cause).toMatchObject({ message: 'Stopping: the handler of event "e1" must end' })
+    expect(all.errors[0]?.cause).toMatchObject({
+      message: 'The outbox is stopping: the handler of event "e1" should end now',
+    })
   })
 })

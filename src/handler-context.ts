@@ -160,16 +160,22 @@ class HandlerRun implements HandlerContext {
 
   #reason(): OperationalError | undefined {
     const eventId = this.#claim.hold.id
-    const handler = `the handler of event ${JSON.stringify(eventId)}`
+    const event = `event ${JSON.stringify(eventId)}`
     const context = (reason: AbortReason) => ({ eventId, reason })
     const now = performance.now()
-    if (now >= this.#timesOutAt) return new TimeoutError(handler, this.#timeoutMs, context("timeout"))
+    if (now >= this.#timesOutAt) {
+      return new TimeoutError(`the handler of ${event}`, this.#timeoutMs, context("timeout"))
+    }
     if (this.#held.isLost || this.#leaseMs <= 0) {
       const why = this.#held.isLost ? "another worker has taken it" : "the lease has expired"
-      return new OperationalError(`Lost the claim of ${handler}: ${why}`, context("claim-lost"))
+      return new OperationalError(`Lost the claim on ${event}: ${why}`, context("claim-lost"))
     }
-    if (now >= this.#stopsAt)
-      return new OperationalError(`Stopping: ${handler} must end`, context("stopping"))
+    if (now >= this.#stopsAt) {
+      return new OperationalError(
+        `The outbox is stopping: the handler of ${event} should end now`,
+        context("stopping"),
+      )
+    }
     return undefined
   }
 }

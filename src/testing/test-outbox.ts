@@ -128,7 +128,7 @@ export class TestOutbox extends DynamoDBAwsSdkOutbox {
   /**
    * Resolves when nothing is left to do now: no handler runs, and no event is due. What waits for a time to come (an
    * `occurredAt` in the future, a retry where `baseBackoffMs` is set) does not count, nor does anything while the outbox is stopped.
-   * Uses no timer.
+   * Uses no timer. Not to be awaited in a handler, which would wait for itself.
    */
   async idle(): Promise<void> {
     for (;;) {
