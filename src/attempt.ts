@@ -1,14 +1,12 @@
 /** What a failed attempt makes of an event: another try after a backoff, or a dead letter. */
-import { type BusEvent, EventStatus, formatErrorMessage } from "outbox-event-bus"
+import { type BusEvent, EventStatus } from "outbox-event-bus"
 import { MAX_DELAY_MS } from "./config.ts"
+import { errorText } from "./error-text.ts"
 import { type Item, toFailedEvent } from "./event-item.ts"
 import type { FailedAttempt } from "./transitions.ts"
 
 /** The error of an attempt whose lease ended. It marks events that may have taken their worker down. */
 export const PROCESSING_TIMEOUT = "Processing timeout"
-
-/** Longer messages are cut: the item has little room left when the payload is large. */
-const MAX_ERROR_BYTES = 1500
 
 /** An attempt that failed, before it is decided what becomes of the event. */
 export interface Failure {
@@ -37,7 +35,7 @@ export function failedAttempt(
   return {
     status: EventStatus.CREATED,
     retryCount: attempts,
-    error: storedMessage(error),
+    error: errorText(error),
     gsiSortKey: Math.max(now + backoff, dueAt + 1),
   }
 }
@@ -53,17 +51,9 @@ function deadLetter(error: unknown, retryCount: number, occurredAt: Date): Faile
   return {
     status: EventStatus.FAILED,
     retryCount,
-    error: storedMessage(error),
+    error: errorText(error),
     gsiSortKey: occurredAt.getTime(),
   }
-}
-
-function storedMessage(error: unknown): string {
-  // Another core may hand on a message that is no string.
-  const message = Buffer.from(String(formatErrorMessage(error)))
-  return message.length <= MAX_ERROR_BYTES
-    ? message.toString()
-    : `${message.toString("utf8", 0, MAX_ERROR_BYTES)}…`
 }
 
 /**

@@ -50,6 +50,43 @@ describe("a failed attempt is reported", () => {
   })
 })
 
+describe("what can't be looked at", () => {
+  const revoked = () => {
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    return proxy
+  }
+  const hostile = () =>
+    Object.defineProperty(new Error(), "message", {
+      get: () => {
+        throw new Error("not to be read")
+      },
+    })
+
+  it.each([
+    ["a revoked proxy", revoked],
+    ["an error whose message can't be read", hostile],
+  ])("is reported like any other failure of a handler: %s", (_, thrown) => {
+    const { reporter, onError } = create()
+    reporter.attemptFailed(thrown(), event, undefined)
+    reporter.attemptFailed(thrown(), event, { status: "failed", retryCount: 5, error: "?", gsiSortKey: 1 })
+    expect(onError.mock.calls).toEqual([[expect.any(HandlerError)], [expect.any(MaxRetriesExceededError)]])
+  })
+
+  it.each([
+    ["a revoked proxy", revoked],
+    ["an error whose message can't be read", hostile],
+  ])("is a process warning where onError throws it: %s", (_, thrown) => {
+    const { reporter } = create(
+      vi.fn(() => {
+        throw thrown()
+      }),
+    )
+    expect(() => reporter.report(new OperationalError("x"))).not.toThrow()
+    expect(warnings).toHaveBeenCalledOnce()
+  })
+})
+
 it("an error before there is anyone to tell, as of a publish before the start, is no trouble", async () => {
   new ErrorReporter().report(new OperationalError("Polling cycle failed"))
   await allPromisesRun()
@@ -99,7 +136,7 @@ describe("an onError that fails itself changes nothing but a process warning", (
   it.each([
     ["text", "text"],
     [undefined, "undefined"],
-    [Object.create(null), "[object Object]"],
+    [Object.create(null), "[Object: null prototype] {}"],
   ])("where it throws %o", async (thrown, shown) => {
     await report(() => {
       throw thrown
@@ -113,6 +150,12 @@ describe("an onError that fails itself changes nothing but a process warning", (
     await report(() => "text")
     expect(warnings).not.toHaveBeenCalled()
   })
+})
+
+it("a failed request is reported on one line, whatever the id holds", () => {
+  const { reporter, onError } = create()
+  reporter.requestFailed("settle", "e1\nforged", boom)
+  expect(onError.mock.lastCall?.[0].message).toBe(String.raw`Could not settle event "e1\nforged"`)
 })
 
 it("nothing is reported to nobody", () => {

@@ -3,12 +3,12 @@ import {
   type BusEvent,
   type ErrorHandler,
   EventStatus,
-  formatErrorMessage,
   HandlerError,
   MaxRetriesExceededError,
   OperationalError,
   type OutboxError,
 } from "outbox-event-bus"
+import { errorText } from "./error-text.ts"
 import { quoted } from "./shown.ts"
 import type { FailedAttempt } from "./transitions.ts"
 
@@ -28,9 +28,10 @@ export class ErrorReporter {
   attemptFailed(error: unknown, event: BusEvent, written: FailedAttempt | undefined): void {
     if (written?.status === EventStatus.FAILED) {
       const { retryCount, error: message } = written
-      this.report(new MaxRetriesExceededError(error, { ...event, error: message, retryCount }))
+      const deadLetter = { ...event, error: message, retryCount }
+      this.report(readable(error, (cause) => new MaxRetriesExceededError(cause, deadLetter)))
     } else {
-      this.report(new HandlerError(error, event))
+      this.report(readable(error, (cause) => new HandlerError(cause, event)))
     }
   }
 
@@ -40,7 +41,24 @@ export class ErrorReporter {
   }
 }
 
+/** Handlers can throw what can't be looked at, and not every core's errors can be made of that. */
+function readable<T>(thrown: unknown, make: (cause: unknown) => T): T {
+  try {
+    return make(thrown)
+  } catch {
+    return make(new Error(errorText(thrown)))
+  }
+}
+
 function warn(thrown: unknown): void {
-  const description = thrown instanceof Error ? thrown.stack : formatErrorMessage(thrown)
-  process.emitWarning(`The onError handler of an outbox failed: ${description}`, "OutboxWarning")
+  process.emitWarning(`The onError handler of an outbox failed: ${stackOf(thrown)}`, "OutboxWarning")
+}
+
+function stackOf(thrown: unknown): string {
+  try {
+    if (thrown instanceof Error && typeof thrown.stack === "string") return thrown.stack
+  } catch {
+    // Neither can its stack be read.
+  }
+  return errorText(thrown)
 }
