@@ -134,7 +134,6 @@ describe("an event that can't be stored is refused, naming the event and the pat
       String.raw`Event 'a\na\n`,
     ],
     ["a getter that throws", throwing("payload"), "Event 'e1' can't be stored: payload can't be read"],
-    ["an id that throws", throwing("id"), "Event undefined can't be stored: id can't be read"],
     [
       "a payload that is a promise",
       { ...event, payload: Promise.resolve() },
@@ -150,6 +149,15 @@ describe("an event that can't be stored is refused, naming the event and the pat
     expect(store).toThrow(ValidationError)
     expect(store).toThrow(message)
     expect(store).toThrow(expect.objectContaining({ context: expect.objectContaining({ event: value }) }))
+  })
+
+  it.each([
+    ["id", "Event undefined can't be stored: id can't be read"],
+    ["type", "Event 'e1' can't be stored: type can't be read"],
+  ])("a getter of %s that throws", (key, message) => {
+    const store = () => toItem(throwing(key))
+    expect(store).toThrow(ValidationError)
+    expect(store).toThrow(message)
   })
 
   it("takes what just fits", () => {

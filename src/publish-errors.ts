@@ -18,33 +18,35 @@ import type { UnstorableValueError } from "./stored-value.ts"
  */
 export class EventAlreadyPublishedError extends ValidationError {
   override readonly name = "EventAlreadyPublishedError"
+  /** The ids that are in the table already. */
+  readonly eventIds: readonly string[]
 
   /**
    * @param tableName - The outbox table.
    * @param eventIds - The ids that are there already.
    * @param cause - DynamoDB's error.
    */
-  constructor(
-    tableName: string,
-    readonly eventIds: readonly string[],
-    cause?: unknown,
-  ) {
+  constructor(tableName: string, eventIds: readonly string[], cause?: unknown) {
     super(`Events are in the table "${tableName}" already: ${listed(eventIds)}. Nothing was published.`, {
       eventIds,
       ...(cause !== undefined && { cause }),
     })
+    this.eventIds = eventIds
   }
 }
 
 /** Ids occur twice in one `publish` or one transaction, which DynamoDB would refuse as a whole; nothing was published. */
 export class DuplicateEventIdError extends ValidationError {
   override readonly name = "DuplicateEventIdError"
+  /** The ids that occur twice. */
+  readonly eventIds: readonly string[]
 
   /** @param eventIds - The ids that occur twice. */
-  constructor(readonly eventIds: readonly string[]) {
+  constructor(eventIds: readonly string[]) {
     super(`Event ids occur twice in one transaction: ${listed(eventIds)}. Nothing was published.`, {
       eventIds,
     })
+    this.eventIds = eventIds
   }
 }
 
