@@ -3,13 +3,13 @@ import { OperationalError, ValidationError } from "outbox-event-bus"
 import { describe, expect, it, vi } from "vitest"
 import { listDeadLetters, retryDeadLetters } from "./dead-letters.ts"
 import type { Item } from "./event-item.ts"
-import { Patience } from "./patience.ts"
+import { RequestDeadline } from "./request-deadline.ts"
 import { Requests } from "./requests.ts"
 
 const index = { tableName: "outbox", statusIndexName: "status-gsiSortKey-index" }
 const create = () => {
   const send = vi.fn()
-  return { send, requests: new Requests(() => ({ send }), new Patience(30_000)) }
+  return { send, requests: new Requests(() => ({ send }), new RequestDeadline(30_000), false) }
 }
 const failed = (id: string, more: Item = {}): Item => ({
   id,

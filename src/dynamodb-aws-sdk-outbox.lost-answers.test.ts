@@ -1,6 +1,7 @@
 /** Requests that were carried out, or not: their answer did not come. */
 import { OperationalError } from "outbox-event-bus"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
+import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { createOutbox, holding, item, refused } from "./outbox.fixture.ts"
 
@@ -20,11 +21,12 @@ describe("a lost answer", () => {
     all.start()
     await pass()
     const [claim] = all.inputsOf("claim")
-    const [release] = all.inputsOf("release")
-    expect(release?.ExpressionAttributeValues).toMatchObject({
+    const [fence] = all.inputsOf("fence")
+    expect(fence?.ExpressionAttributeValues).toMatchObject({
       ":mine": claim?.ExpressionAttributeValues[":set_claimToken"],
       ":myLease": claim?.ExpressionAttributeValues[":set_gsiSortKey"],
-      ":set_gsiSortKey": NOW - 60_000,
+      ":now": claim?.ExpressionAttributeValues[":now"],
+      ":set_gsiSortKey": NOW + 1,
     })
     expect(all.errors).toHaveLength(1)
     await pass(5000)
@@ -37,7 +39,7 @@ describe("a lost answer", () => {
     const all = createOutbox({
       ...holding(item("e1")),
       claim: () => Promise.reject(new Error("socket hang up")),
-      release: () => Promise.reject(new Error("still down")),
+      fence: () => Promise.reject(new Error("still down")),
     })
     all.start()
     await pass()
@@ -46,7 +48,46 @@ describe("a lost answer", () => {
     expect(all.errors[0]?.cause).toMatchObject({ message: "socket hang up" })
   })
 
-  it("of a claim while stopping: nothing more is sent to a database that fails", async () => {
+  it("of a claim: where undoing it fails, too, that is tried again once the database responds", async () => {
+    let isDown = true
+    const answers = holding(item("e1"), item("e2"))
+    const all = createOutbox({
+      ...answers,
+      claim: (input, call) =>
+        call === 0 ? Promise.reject(new Error("socket hang up")) : answers.claim?.(input, call),
+      fence: () => (isDown ? Promise.reject(new Error("still down")) : {}),
+    })
+    all.start()
+    await pass(10_000)
+    const [first, ...others] = all.inputsOf("fence")
+    expect(others.length).toBeGreaterThan(0)
+    for (const other of others) expect(other).toEqual(first)
+    isDown = false
+    await pass(20_000)
+    const { length } = all.inputsOf("fence")
+    await pass(20_000)
+    expect(all.inputsOf("fence")).toHaveLength(length)
+    expect(all.errors).toHaveLength(1)
+    await all.outbox.stop()
+  })
+
+  it("of a claim: it is not undone once its lease has expired, which is recovery's", async () => {
+    const answers = holding(item("e1"))
+    const all = createOutbox({
+      ...answers,
+      claim: () => Promise.reject(new Error("socket hang up")),
+      fence: () => Promise.reject(new Error("no")),
+    })
+    all.start()
+    await pass(60_000)
+    const { length } = all.inputsOf("fence")
+    await pass(60_000)
+    expect(all.inputsOf("fence")).toHaveLength(length)
+    await all.outbox.stop()
+  })
+
+  it("of a claim while stopping: the stop waits until it is undone", async () => {
+    const fenced = deferred<object>()
     let lose: (error: Error) => void = () => {}
     const all = createOutbox({
       ...holding(item("e1")),
@@ -54,14 +95,19 @@ describe("a lost answer", () => {
         new Promise((_, reject) => {
           lose = reject
         }),
+      fence: () => fenced.promise,
     })
     all.start()
     await pass()
-    const stopped = all.outbox.stop()
+    const stopped = vi.fn()
+    void all.outbox.stop().then(stopped)
     lose(new Error("socket hang up"))
+    await pass(1000)
+    expect(stopped).not.toHaveBeenCalled()
+    fenced.resolve({})
     await pass(100)
-    await stopped
-    expect(all.steps()).toEqual(["stuck", "due", "claim"])
+    expect(stopped).toHaveBeenCalledOnce()
+    expect(all.steps()).toEqual(["stuck", "due", "claim", "fence"])
   })
 
   it.each(["complete", "fail"] as const)("of %s: it is written again, and reported once", async (step) => {

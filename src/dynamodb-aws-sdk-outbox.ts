@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto"
 import type { DynamoDBDocumentClient, UpdateCommandInput } from "@aws-sdk/lib-dynamodb"
 import type { BusEvent, ErrorHandler, FailedBusEvent, IOutbox } from "outbox-event-bus"
+import { AbandonedClaims } from "./abandoned-claims.ts"
 import { failedAttempt, PROCESSING_TIMEOUT, retryDelay, setAside } from "./attempt.ts"
 import { assertDistinctIds, assertRoomFor, type DynamoDBAwsSdkTransactionCollector } from "./collector.ts"
 import { type DynamoDBAwsSdkOutboxConfig, type ResolvedConfig, resolveConfig } from "./config.ts"
@@ -14,10 +15,10 @@ import { documentClientFor } from "./document-client.ts"
 import { ErrorReporter } from "./error-reporter.ts"
 import { type Item, numberOf, readActiveItem, readItem, toFailedEvent, toItem } from "./event-item.ts"
 import type { Claim, ClaimOutcome, EventLife, StuckEvents } from "./event-life.ts"
-import { Patience } from "./patience.ts"
 import { EventAlreadyPublishedError } from "./publish-errors.ts"
+import { RequestDeadline } from "./request-deadline.ts"
 import { isNamed, Requests, type WriteOutcome } from "./requests.ts"
-import { dueEvents, type Row, stuckEvents } from "./status-index.ts"
+import { type DuePageRequest, dueEvents, type Page, type Row, stuckEvents } from "./status-index.ts"
 import { dynamodbAwsSdkTransactionStorage, onTransactionEnd } from "./transaction-storage.ts"
 import type { FailedAttempt, Hold } from "./transitions.ts"
 import * as transitions from "./transitions.ts"
@@ -38,11 +39,12 @@ import * as transitions from "./transitions.ts"
 export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCollector> {
   private readonly config: ResolvedConfig
   private readonly docClient: DynamoDBDocumentClient
-  private readonly patience: Patience
+  private readonly deadline: RequestDeadline
   private readonly requests: Requests
-  /** A stop does not hurry what an operator has asked for. */
-  private readonly operatorRequests: Requests
+  /** What the caller waits for: a stop does not hurry it, and `send` gets the command alone. */
+  private readonly callerRequests: Requests
   private readonly errors = new ErrorReporter()
+  private readonly abandoned: AbandonedClaims
   private delivery: Delivery | undefined
   /** The end of a delivery that was stopped, until it has come. */
   private ending: Promise<unknown> | undefined
@@ -54,9 +56,14 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   constructor(config: DynamoDBAwsSdkOutboxConfig) {
     this.config = resolveConfig(config)
     this.docClient = documentClientFor(config.client)
-    this.patience = new Patience(this.config.processingTimeoutMs)
-    this.requests = new Requests(() => this.docClient, this.patience)
-    this.operatorRequests = new Requests(() => this.docClient, new Patience(this.config.processingTimeoutMs))
+    const { processingTimeoutMs } = this.config
+    this.deadline = new RequestDeadline(processingTimeoutMs)
+    this.requests = new Requests(() => this.docClient, this.deadline, true)
+    this.abandoned = new AbandonedClaims(
+      (hold, at) => this.requests.write(transitions.fence(this.config.tableName, hold, at)),
+      processingTimeoutMs,
+    )
+    this.callerRequests = new Requests(() => this.docClient, new RequestDeadline(processingTimeoutMs), false)
   }
 
   /**
@@ -83,7 +90,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       onTransactionEnd(collector, () => this.wake())
       return
     }
-    const refused = await this.requests.writeAll(items)
+    const refused = await this.callerRequests.writeAll(items)
     if (refused.length > 0) {
       const eventIds = refused.flatMap((position) => items[position]?.Put.Item?.id ?? [])
       throw new EventAlreadyPublishedError(tableName, eventIds)
@@ -96,7 +103,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * @returns up to 100, the newest occurrence first, with error, retry count and time of the last attempt.
    */
   async getFailedEvents(): Promise<FailedBusEvent[]> {
-    return listDeadLetters(this.operatorRequests, this.config)
+    return listDeadLetters(this.callerRequests, this.config)
   }
 
   /**
@@ -108,7 +115,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    */
   async retryEvents(eventIds: string[]): Promise<void> {
     try {
-      await retryDeadLetters(this.operatorRequests, this.config.tableName, eventIds)
+      await retryDeadLetters(this.callerRequests, this.config.tableName, eventIds)
     } finally {
       this.wake()
     }
@@ -131,7 +138,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     const begin = () => {
       if (this.delivery !== delivery) return
       this.errors.onError = onError
-      this.patience.takeTime()
+      this.deadline.restart()
       // Whoever starts it in a transaction does not mean the handlers to emit into that.
       dynamodbAwsSdkTransactionStorage.exit(() => delivery.begin(handler, this.errors.report))
     }
@@ -147,9 +154,9 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    */
   async stop(): Promise<void> {
     if (this.delivery) {
-      this.patience.hurry()
-      const ending = Promise.all([this.ending, this.delivery.end()]).then(() => {
-        this.patience.endStop()
+      this.deadline.stop()
+      const ending = Promise.all([this.ending, this.delivery.end()]).then(async () => {
+        await this.abandoned.idle()
         // The next start need not wait, so a stop right after it finds a poll under way.
         if (this.ending === ending) this.ending = undefined
       })
@@ -169,7 +176,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
 
   private life(): EventLife & StuckEvents {
     return {
-      due: (request) => this.requests.query(dueEvents(this.config, Date.now(), request)),
+      due: (request) => this.due(request),
       stuck: (request) => this.requests.query(stuckEvents(this.config, Date.now(), request)),
       claim: (row) => this.claim(row),
       renew: (hold, leaseEndsAt) => this.renew(hold, leaseEndsAt),
@@ -178,6 +185,12 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       fail: (claim, error) => this.fail(claim, error),
       recover: (row) => this.recover(row),
     }
+  }
+
+  private async due(request: DuePageRequest): Promise<Page> {
+    const page = await this.requests.query(dueEvents(this.config, Date.now(), request))
+    this.abandoned.retry()
+    return page
   }
 
   /** created → active, with the item as it is now. */
@@ -193,7 +206,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     try {
       outcome = await this.requests.write(transitions.claim(this.config.tableName, hold, now))
     } catch (error) {
-      return this.claimFailed(hold, error)
+      return this.claimFailed(hold, now, error)
     }
     if (outcome === "refused") return { kind: "lost" }
     // A mocked client answers without the item.
@@ -210,15 +223,13 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     return { kind: "won", claim: { ...read, occurredAt, hold, wasRecovered, isLastAttempt } }
   }
 
-  private async claimFailed(hold: Hold, error: unknown): Promise<ClaimOutcome> {
+  private claimFailed(hold: Hold, claimedAt: number, error: unknown): ClaimOutcome {
     if (isNamed(error, "ValidationException")) {
       // DynamoDB refuses this very item; the events behind it go on.
       this.errors.requestFailed("claim", hold.id, error)
       return { kind: "unreadable" }
     }
-    // Perhaps the claim was written and only the answer got lost: left as it is, it would count as an attempt.
-    if (!this.patience.isHurried)
-      await this.requests.write(transitions.release(this.config.tableName, hold)).catch(() => {})
+    this.abandoned.fence(hold, claimedAt)
     throw error
   }
 
@@ -241,11 +252,13 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
 
   /** active → completed: the handler has succeeded. */
   private async complete({ hold }: Claim): Promise<void> {
+    this.deadline.handlerEnded()
     await this.settle(hold, transitions.complete(this.config.tableName, hold.id, Date.now()))
   }
 
   /** active → created or failed: the handler has thrown `error`. */
   private async fail({ hold, event, occurredAt, retryCount }: Claim, error: unknown): Promise<void> {
+    this.deadline.handlerEnded()
     const attempt = this.failedAttempt(error, retryCount, occurredAt, hold.dueAt)
     const isWritten = await this.settle(hold, transitions.fail(this.config.tableName, hold, attempt))
     this.errors.attemptFailed(error, event, isWritten ? attempt : undefined)

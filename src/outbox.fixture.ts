@@ -25,6 +25,7 @@ export type Step =
   | "claim"
   | "renew"
   | "release"
+  | "fence"
   | "fail"
   | "complete"
   | "recover"
@@ -59,7 +60,8 @@ function queryStep({ ExpressionAttributeValues }: QueryCommandInput): Step {
 
 function updateStep({ ConditionExpression = "", ExpressionAttributeValues }: UpdateCommandInput): Step {
   const isFailure = ":set_lastError" in (ExpressionAttributeValues ?? {})
-  if (ConditionExpression.includes(CONDITIONS.due)) return "claim"
+  if (ConditionExpression.includes(CONDITIONS.due))
+    return ConditionExpression.includes(CONDITIONS.mine) ? "fence" : "claim"
   if (ConditionExpression.includes(CONDITIONS.leaseOver)) return "recover"
   if (ConditionExpression === CONDITIONS.asRecovered) return "setAside"
   if (ConditionExpression === CONDITIONS.failed) return "retry"

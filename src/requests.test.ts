@@ -1,9 +1,10 @@
+import { runInNewContext } from "node:vm"
 import { GetCommand, QueryCommand, TransactWriteCommand, UpdateCommand } from "@aws-sdk/lib-dynamodb"
 import { TimeoutError } from "outbox-event-bus"
 import { describe, expect, it, vi } from "vitest"
 import type { TransactWriteItem } from "./collector.ts"
 import { pass, useFakeClock } from "./fake-clock.fixture.ts"
-import { Patience } from "./patience.ts"
+import { RequestDeadline } from "./request-deadline.ts"
 import { isNamed, Requests } from "./requests.ts"
 
 const named = (name: string, more: object = {}) => Object.assign(new Error(name), { name }, more)
@@ -13,10 +14,10 @@ const throttled = () => named("ThrottlingException")
 const LEASE_MS = 30_000
 const input = { TableName: "outbox", Key: { id: "e1" }, UpdateExpression: "SET a = :a" }
 
-const create = (leaseMs = LEASE_MS) => {
+const create = ({ leaseMs = LEASE_MS, aborts = true } = {}) => {
   const send = vi.fn()
-  const patience = new Patience(leaseMs)
-  return { send, patience, requests: new Requests(() => ({ send }), patience) }
+  const deadline = new RequestDeadline(leaseMs)
+  return { send, deadline, requests: new Requests(() => ({ send }), deadline, aborts) }
 }
 
 useFakeClock()
@@ -60,7 +61,7 @@ describe("a write", () => {
 
   it("asks for the client anew each time, since tests replace it", async () => {
     let client = { send: vi.fn() }
-    const requests = new Requests(() => client, new Patience(LEASE_MS))
+    const requests = new Requests(() => client, new RequestDeadline(LEASE_MS), true)
     await requests.write(input)
     client = { send: vi.fn().mockResolvedValue({ Attributes: { id: "second" } }) }
     expect(await requests.write(input)).toEqual({ item: { id: "second" } })
@@ -72,7 +73,7 @@ describe("an answer that does not come", () => {
     ["ten seconds with a usual lease", LEASE_MS, 10_000],
     ["ten seconds at least", 100, 10_000],
   ])("is waited for %s, and no longer", async (_, leaseMs, waitMs) => {
-    const { send, requests } = create(leaseMs)
+    const { send, requests } = create({ leaseMs })
     send.mockReturnValue(new Promise(() => {}))
     const results: unknown[] = []
     for (const request of [requests.write(input), requests.query(input), requests.get("outbox", "e1")]) {
@@ -81,7 +82,31 @@ describe("an answer that does not come", () => {
     await pass(waitMs - 1)
     expect(results).toEqual([])
     await pass(1)
-    expect(results).toEqual([0, 1, 2].map(() => new TimeoutError("an answer of DynamoDB", waitMs)))
+    expect(results).toEqual([0, 1, 2].map(() => new TimeoutError("a response from DynamoDB", waitMs)))
+  })
+
+  it("is aborted, whichever request it belongs to, and only then", async () => {
+    const { send, requests } = create()
+    send.mockReturnValue(new Promise(() => {}))
+    for (const request of [requests.write(input), requests.query(input), requests.get("outbox", "e1")]) {
+      request.catch(() => {})
+    }
+    const signals = send.mock.calls.map(([, { abortSignal }]) => abortSignal as AbortSignal)
+    await pass(9999)
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false, false, false])
+    await pass(1)
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true, true])
+  })
+
+  it("is given up without a second argument to send where a caller waits for it", async () => {
+    const { send, requests } = create({ aborts: false })
+    send.mockReturnValue(new Promise(() => {}))
+    const outcome = vi.fn()
+    requests.query(input).catch(outcome)
+    requests.write(input).catch(outcome)
+    await pass(10_000)
+    expect(outcome.mock.calls).toEqual([[expect.any(TimeoutError)], [expect.any(TimeoutError)]])
+    expect(send.mock.calls.map(({ length }) => length)).toEqual([1, 1])
   })
 
   it("leaves no timer behind when it does come", async () => {
@@ -138,30 +163,39 @@ describe("a persistent write", () => {
     expect(onError).toHaveBeenCalledOnce()
   })
 
-  it("gives up five seconds after the hurry began, until there is time again", async () => {
-    const { send, patience, requests } = create()
+  it("gives up within the bound of a stop, however it fails, until it is started again", async () => {
+    const { send, deadline, requests } = create()
     send.mockRejectedValue(throttled())
     const written = vi.fn()
     void requests.writePersistently(input, () => {}).then(written)
     await pass(1000)
-    patience.hurry()
-    await pass(7000)
+    deadline.stop()
+    await pass(5000)
+    expect(written).not.toHaveBeenCalled()
+    send.mockReturnValue(new Promise(() => {}))
+    await pass(4500)
     expect(written).toHaveBeenCalledExactlyOnceWith(undefined)
 
-    patience.takeTime()
+    deadline.restart()
+    send.mockReset().mockRejectedValue(throttled())
     void requests.writePersistently(input, () => {}).then(written)
     await pass(LEASE_MS - 2000)
     expect(written).toHaveBeenCalledOnce()
   })
 
-  it("gets five seconds of its own when it begins late in a hurry: a handler may end long after stop was called", async () => {
-    const { send, patience, requests } = create()
-    patience.hurry()
+  it("has the whole bound to itself when a handler ends long after stop was called", async () => {
+    const { send, deadline, requests } = create()
+    deadline.stop()
     await pass(60_000)
-    send.mockRejectedValueOnce(throttled()).mockRejectedValueOnce(throttled()).mockResolvedValueOnce({})
-    const written = requests.writePersistently(input, () => {})
-    await pass(5000)
-    expect(await written).toEqual({ item: undefined })
+    deadline.handlerEnded()
+    send.mockRejectedValue(throttled())
+    const written = vi.fn()
+    void requests.writePersistently(input, () => {}).then(written)
+    await pass(9400)
+    expect(written).not.toHaveBeenCalled()
+    send.mockResolvedValue({})
+    await pass(100)
+    expect(written).toHaveBeenCalledOnce()
   })
 })
 
@@ -221,8 +255,30 @@ describe("reads", () => {
   })
 })
 
-it("an error is known by its name", () => {
-  expect(isNamed(refused(), "ConditionalCheckFailedException")).toBe(true)
-  expect(isNamed(refused(), "ThrottlingException")).toBe(false)
-  expect(isNamed({ name: "ThrottlingException" }, "ThrottlingException")).toBe(false)
+describe("an error of DynamoDB", () => {
+  it("is known by its name", () => {
+    expect(isNamed(refused(), "ConditionalCheckFailedException")).toBe(true)
+    expect(isNamed(refused(), "ThrottlingException")).toBe(false)
+    expect(isNamed({ name: "ThrottlingException" }, "ThrottlingException")).toBe(false)
+  })
+
+  it("is known by its type where its name is only Error, as with two copies of the SDK's core", async () => {
+    const typed = (name: string, more: object = {}) =>
+      Object.assign(new Error(), { __type: `com.amazonaws.dynamodb.v20120810#${name}` }, more)
+    const { send, requests } = create()
+    send.mockRejectedValueOnce(typed("ConditionalCheckFailedException"))
+    expect(await requests.write(input)).toBe("refused")
+    const CancellationReasons = [{ Code: "ConditionalCheckFailed" }]
+    send.mockRejectedValueOnce(typed("TransactionCanceledException", { CancellationReasons }))
+    expect(await requests.writeAll([{ Put: { TableName: "outbox", Item: { id: "e1" } } }])).toEqual([0])
+    expect(
+      isNamed(Object.assign(new Error(), { __type: "ThrottlingException" }), "ThrottlingException"),
+    ).toBe(true)
+    expect(isNamed(Object.assign(new Error(), { __type: 1 }), "ThrottlingException")).toBe(false)
+  })
+
+  it("is known from another realm", () => {
+    const error = runInNewContext("Object.assign(new Error('no'), { name: 'ThrottlingException' })")
+    expect(isNamed(error, "ThrottlingException")).toBe(true)
+  })
 })

@@ -1,8 +1,9 @@
 /**
- * Sends the commands. Losing a condition comes back as a value; every other error is thrown. An answer that is
+ * Sends the commands. Losing a condition comes back as a value; every other error is thrown. A response that is
  * missing, as from a mocked client that has run out, counts as an empty one; one that does not come, as over a
- * connection that hangs, counts as an error after a while, so that nothing waits for ever.
+ * connection that hangs, counts as an error after a while, so that no caller blocks indefinitely.
  */
+import { types } from "node:util"
 import {
   type DynamoDBDocumentClient,
   GetCommand,
@@ -14,7 +15,7 @@ import {
 } from "@aws-sdk/lib-dynamodb"
 import type { TransactWriteItem } from "./collector.ts"
 import type { Item } from "./event-item.ts"
-import type { Patience } from "./patience.ts"
+import type { RequestDeadline, SendOptions } from "./request-deadline.ts"
 import { type Page, toPage } from "./status-index.ts"
 
 const FIRST_PAUSE_MS = 50
@@ -26,17 +27,24 @@ export type WriteOutcome = { item: Item | undefined } | "refused"
 export class Requests {
   /**
    * @param client - Asked anew for each request, since tests replace it.
-   * @param patience - How long to wait for answers, and to try again.
+   * @param deadline - How long to wait for responses, and to retry.
+   * @param aborts - Whether requests that are given up are aborted, for which `send` gets a second argument.
    */
   constructor(
     private readonly client: () => Pick<DynamoDBDocumentClient, "send">,
-    private readonly patience: Patience,
+    private readonly deadline: RequestDeadline,
+    private readonly aborts: boolean,
   ) {}
 
-  async write(input: UpdateCommandInput): Promise<WriteOutcome> {
+  /** @param limitMs - How long to wait for the response; default: as long as the deadline allows. */
+  async write(input: UpdateCommandInput, limitMs?: number): Promise<WriteOutcome> {
+    const command = new UpdateCommand(input)
     try {
-      const answer = await this.patience.inTime(this.client().send(new UpdateCommand(input)))
-      return { item: answer?.Attributes }
+      const response = await this.deadline.within(
+        (options) => this.client().send(command, ...this.optionsToSend(options)),
+        limitMs,
+      )
+      return { item: response?.Attributes }
     } catch (error) {
       if (isNamed(error, "ConditionalCheckFailedException")) return "refused"
       throw error
@@ -44,7 +52,7 @@ export class Requests {
   }
 
   /**
-   * Like {@link write}, but tries again for as long as patience lasts: for what must not be given up at the first error.
+   * Like {@link write}, but retries for as long as the deadline allows: for what must not be given up at the first error.
    *
    * @param onError - Told of the first error only.
    * @returns undefined if no try succeeded.
@@ -53,14 +61,18 @@ export class Requests {
     input: UpdateCommandInput,
     onError: (error: unknown) => void,
   ): Promise<WriteOutcome | undefined> {
-    const since = Date.now()
+    const since = performance.now()
     for (let tries = 0; ; tries++) {
       try {
         return await this.write(input)
       } catch (error) {
         if (tries === 0) onError(error)
-        if (isNamed(error, "ValidationException") || !this.patience.lasts(since)) return undefined
-        await pause(Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS))
+        if (isNamed(error, "ValidationException")) return undefined
+        const leftMs = this.deadline.leftToRetry(since)
+        if (leftMs <= 0) return undefined
+        const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS)
+        await pause(Math.min(pauseMs, leftMs))
+        if (this.deadline.leftToRetry(since) <= 0) return undefined
       }
     }
   }
@@ -78,14 +90,23 @@ export class Requests {
   }
 
   async query(input: QueryCommandInput): Promise<Page> {
-    return toPage(await this.patience.inTime(this.client().send(new QueryCommand(input))))
+    const command = new QueryCommand(input)
+    return toPage(
+      await this.deadline.within((options) => this.client().send(command, ...this.optionsToSend(options))),
+    )
   }
 
   /** Reads the item as it is now, whatever an index shows. */
   async get(tableName: string, id: string): Promise<Item | undefined> {
     const command = new GetCommand({ TableName: tableName, Key: { id }, ConsistentRead: true })
-    const answer = await this.patience.inTime(this.client().send(command))
-    return answer?.Item
+    const response = await this.deadline.within((options) =>
+      this.client().send(command, ...this.optionsToSend(options)),
+    )
+    return response?.Item
+  }
+
+  private optionsToSend(options: SendOptions): [] | [SendOptions] {
+    return this.aborts ? [options] : []
   }
 }
 
@@ -94,8 +115,14 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
+/**
+ * Whether DynamoDB calls an error so. Where the SDK has lost the class of an error (two copies of its core), only
+ * `__type` still tells: `com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException`.
+ */
 export function isNamed(error: unknown, name: string): boolean {
-  return error instanceof Error && error.name === name
+  if (!(error instanceof Error) && !types.isNativeError(error)) return false
+  const { __type } = error as { __type?: unknown }
+  return error.name === name || (typeof __type === "string" && __type.replace(/^.*#/, "") === name)
 }
 
 function refusedPositions(error: unknown): number[] {

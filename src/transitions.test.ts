@@ -91,6 +91,28 @@ it("release: only my claim goes back to created, due as before", () => {
   })
 })
 
+it("fence: undoes my claim, or refuses it when it comes late, and takes nothing from another", () => {
+  expect(transitions.fence(TableName, hold, 1000)).toEqual({
+    TableName,
+    Key,
+    UpdateExpression: "SET #status = :set_status, #gsiSortKey = :set_gsiSortKey REMOVE #startedOn",
+    ConditionExpression:
+      "(#status = :active AND #claimToken = :mine AND #gsiSortKey IN (:myLease, :myOtherLease)) OR " +
+      "(#status = :created AND #gsiSortKey <= :now)",
+    ExpressionAttributeNames: names("status", "gsiSortKey", "startedOn", "claimToken"),
+    ExpressionAttributeValues: {
+      ":set_status": "created",
+      ":set_gsiSortKey": 1001,
+      ":active": "active",
+      ":mine": "t1",
+      ":myLease": 2000,
+      ":myOtherLease": 2000,
+      ":created": "created",
+      ":now": 1000,
+    },
+  })
+})
+
 describe("fail", () => {
   it("sets my claim back to created, due later, with count and error", () => {
     expect(transitions.fail(TableName, hold, retried)).toEqual({
@@ -259,6 +281,7 @@ it("no update works without a condition, and each refers to exactly the names an
     transitions.claim(TableName, hold, 1000),
     transitions.renew(TableName, hold, 3000),
     transitions.release(TableName, hold),
+    transitions.fence(TableName, hold, 1000),
     transitions.fail(TableName, hold, retried),
     transitions.fail(TableName, hold, dead),
     transitions.complete(TableName, "e1", 1000),

@@ -7,7 +7,7 @@
  *                         ▲  ▲                     │ │ ▲
  *                         │  │  fail, attempts left│ │ └── renew
  *                         │  └─────────────────────┤ │
- *                         │  release (on stop)     │ │ fail or recover, no attempts left; set aside
+ *                         │  release, fence        │ │ fail or recover, no attempts left; set aside
  *                         │  recover (lease over)  │ ▼
  *                         └──────────────────── failed
  *                               retryEvents
@@ -96,6 +96,28 @@ export function release(tableName: string, hold: Hold): UpdateCommandInput {
   return updateMine(tableName, hold, {
     set: { status: EventStatus.CREATED, gsiSortKey: hold.dueAt },
     remove: ["startedOn"],
+  })
+}
+
+/**
+ * Undoes a claim whose outcome is unknown, and makes sure that it stays undone: whether the claim was carried out or not, the event
+ * is due just past the claim's `:now` afterwards, so that a claim that arrives late, or is sent again, is refused.
+ *
+ * @param claimedAt - What was `now` for the claim.
+ */
+export function fence(tableName: string, hold: Hold, claimedAt: number): UpdateCommandInput {
+  return update(tableName, hold.id, {
+    set: { status: EventStatus.CREATED, gsiSortKey: claimedAt + 1 },
+    remove: ["startedOn"],
+    condition: `(${CONDITIONS.mine}) OR (${CONDITIONS.due})`,
+    values: {
+      active: EventStatus.ACTIVE,
+      mine: hold.token,
+      myLease: hold.leaseEndsAt,
+      myOtherLease: hold.leaseEndsAt,
+      created: EventStatus.CREATED,
+      now: claimedAt,
+    },
   })
 }
 

@@ -1,0 +1,59 @@
+/**
+ * Claims whose outcome is unknown: no response came, or the SDK ran out of attempts. Such a claim may have been carried out, or may
+ * still be. Left alone, it would count as an attempt that never ran, so each is fenced: undone, and refused should it come late.
+ */
+import { forEachBounded } from "./bounded.ts"
+import type { Hold } from "./transitions.ts"
+
+const FENCES_AT_ONCE = 10
+
+interface AbandonedClaim {
+  readonly hold: Hold
+  readonly claimedAt: number
+  /** When the fence is pointless since the lease has expired, on the clock of `performance`. */
+  readonly pointlessAt: number
+}
+
+export class AbandonedClaims {
+  /** Those whose fence has failed. */
+  private readonly unfenced = new Set<AbandonedClaim>()
+  private readonly underWay = new Set<Promise<unknown>>()
+
+  /**
+   * @param write - Fences a claim that was made at `claimedAt`.
+   * @param leaseMs - The length of a lease.
+   */
+  constructor(
+    private readonly write: (hold: Hold, claimedAt: number) => Promise<unknown>,
+    private readonly leaseMs: number,
+  ) {}
+
+  /** Does not reject: the claim's own error is the one to report. */
+  fence(hold: Hold, claimedAt: number): void {
+    void this.send({ hold, claimedAt, pointlessAt: performance.now() + this.leaseMs })
+  }
+
+  /** Sends again the fences that have failed: to be called when the database responds. */
+  retry(): void {
+    const claims = [...this.unfenced]
+    this.unfenced.clear()
+    const now = performance.now()
+    void forEachBounded(
+      claims.filter(({ pointlessAt }) => pointlessAt > now),
+      FENCES_AT_ONCE,
+      (claim) => this.send(claim),
+    )
+  }
+
+  /** Resolves when no fence is under way. */
+  async idle(): Promise<void> {
+    while (this.underWay.size > 0) await Promise.all(this.underWay)
+  }
+
+  private async send(claim: AbandonedClaim): Promise<void> {
+    const fence = this.write(claim.hold, claim.claimedAt).catch(() => this.unfenced.add(claim))
+    this.underWay.add(fence)
+    await fence
+    this.underWay.delete(fence)
+  }
+}
