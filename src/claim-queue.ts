@@ -18,7 +18,7 @@ export interface Queued extends TakenRow {
   outcome?: ClaimOutcome
   /** Present when the claim was won. */
   held?: HeldEvent
-  /** Epoch milliseconds. */
+  /** On the clock of `performance`. */
   wonAt?: number
   /** To be released as soon as it is claimed: an event before it was. */
   isUnwanted?: boolean

@@ -33,10 +33,14 @@ export class Delivery {
     private readonly config: ResolvedConfig,
   ) {
     this.relay = new Relay(life, config)
-    this.recovery = new Recovery(life, {
-      intervalMs: config.processingTimeoutMs / 2,
-      batchSize: config.batchSize,
-    })
+    this.recovery = new Recovery(
+      life,
+      {
+        intervalMs: config.processingTimeoutMs / 2,
+        batchSize: config.batchSize,
+      },
+      (id) => this.relay.holds(id),
+    )
     this.poller = new PollingService({
       pollIntervalMs: config.pollIntervalMs,
       baseBackoffMs: config.baseBackoffMs,
@@ -83,7 +87,7 @@ export class Delivery {
     if (performance.now() >= this.preparesUntil) return
     if (this.firstPoll === "ahead") this.firstPoll = "under way"
     // A poll that has much to do makes room for recovery in between.
-    const until = Date.now() + Math.max(MIN_POLL_MS, this.config.processingTimeoutMs / 2)
+    const until = performance.now() + Math.max(MIN_POLL_MS, this.config.processingTimeoutMs / 2)
     const outcome = await this.relay.handleDue(handler, until).finally(() => {
       this.firstPoll = "over"
     })

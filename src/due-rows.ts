@@ -78,7 +78,7 @@ export class DueRows {
   take(): TakenRow | undefined {
     const row = this.rows.shift()
     if (!row) return undefined
-    this.recent.claimed(row, Date.now())
+    this.recent.claimed(row, performance.now())
     return { row, stretch: this.stretch }
   }
 
@@ -88,7 +88,7 @@ export class DueRows {
 
   /** Another worker was faster: it works on this stretch, so go elsewhere. */
   lost({ row, stretch }: TakenRow): void {
-    this.recent.lost(row, Date.now())
+    this.recent.lost(row, performance.now())
     if (stretch <= this.leftStretch) return
     this.isShared = true
     this.losses++
@@ -126,7 +126,7 @@ export class DueRows {
   }
 
   private accept(page: Page, place: Place): void {
-    const now = Date.now()
+    const now = performance.now()
     const isStart = place.startAfter === undefined && place.from === undefined
     const news = page.rows.filter((row) => !this.recent.has(row, now))
     if (isStart) {

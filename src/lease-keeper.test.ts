@@ -53,7 +53,7 @@ describe("while its handler runs", () => {
     const event = claimed()
     keeper.add(event)
     await pass(300)
-    event.startedAt = Date.now()
+    event.startedAt = performance.now()
     await pass(10_000)
     expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 300 + LEASE_MS)
     expect(event.isLost).toBe(false)
@@ -64,30 +64,30 @@ describe("while its handler runs", () => {
     renew.mockRejectedValue(new Error("throttled"))
     const event = claimed()
     keeper.add(event)
-    event.startedAt = NOW + 100
+    event.startedAt = 100
     await pass(LEASE_MS)
     const { length } = renew.mock.calls
     expect(length).toBeGreaterThan(0)
-    vi.setSystemTime(NOW + 100 + LEASE_MS)
+    await pass(100)
     await pass(10_000)
     expect(renew).toHaveBeenCalledTimes(length)
   })
 
   it("no renewal is needed where it started with its claim", async () => {
     const { keeper, renew } = create()
-    const event = { ...claimed(), startedAt: NOW }
+    const event = { ...claimed(), startedAt: 0 }
     keeper.add(event)
     await pass(10_000)
     expect(renew).not.toHaveBeenCalled()
   })
 
-  it("it is overdue from the end of its own time on", () => {
+  it("it is overdue from the end of its own time on", async () => {
     const { keeper } = create()
     expect(keeper.isOverdue(claimed())).toBe(false)
-    const event = { ...claimed(), startedAt: NOW }
-    vi.setSystemTime(NOW + LEASE_MS - 1)
+    const event = { ...claimed(), startedAt: 0 }
+    await pass(LEASE_MS - 1)
     expect(keeper.isOverdue(event)).toBe(false)
-    vi.setSystemTime(NOW + LEASE_MS)
+    await pass(1)
     expect(keeper.isOverdue(event)).toBe(true)
   })
 })
@@ -122,6 +122,38 @@ describe("before a handler starts", () => {
     expect(onChange).toHaveBeenCalled()
     await pass(10_000)
     expect(renew).toHaveBeenCalledOnce()
+  })
+})
+
+describe("a clock that is set back", () => {
+  it("does not keep a lease from being renewed, for as long as it would have been", async () => {
+    const { keeper, renew } = create()
+    const event = claimed()
+    keeper.add(event)
+    vi.setSystemTime(NOW - 3_600_000)
+    await pass(750)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 750 + LEASE_MS)
+    await pass(750)
+    expect(renew).toHaveBeenLastCalledWith(event.hold, NOW + 1500 + LEASE_MS)
+    keeper.remove(event)
+  })
+})
+
+describe("what this worker holds", () => {
+  it("is what it has claimed and what runs in time, but not what is lost or overdue", async () => {
+    const { keeper } = create()
+    const event = claimed()
+    expect(keeper.holds("e1")).toBe(false)
+    keeper.add(event)
+    expect(keeper.holds("e1")).toBe(true)
+    expect(keeper.holds("e2")).toBe(false)
+    event.startedAt = 0
+    await pass(LEASE_MS)
+    expect(keeper.holds("e1")).toBe(false)
+    event.startedAt = performance.now()
+    event.isLost = true
+    expect(keeper.holds("e1")).toBe(false)
+    keeper.remove(event)
   })
 })
 

@@ -21,8 +21,10 @@ export interface HeldEvent {
   readonly hold: Hold
   /** Its lease had ended once before: it may have taken its worker down. */
   readonly wasRecovered: boolean
-  /** When its handler started, in epoch milliseconds. */
+  /** When its handler started, on the clock of `performance`. */
   startedAt?: number
+  /** When the lease ends, on the clock of `performance`; kept by the {@link LeaseKeeper}. */
+  heldUntil?: number
   /** Another worker has the event by now, or had: this worker must not start the handler. */
   isLost?: boolean
   /** Called when the claim turns out to be lost while the handler runs. */
@@ -47,6 +49,7 @@ export class LeaseKeeper {
 
   add(event: HeldEvent): void {
     this.held.add(event)
+    heldUntilOf(event)
     this.timer ??= unref(setInterval(() => this.sweep(), Math.max(1, this.leaseMs / 4)))
   }
 
@@ -62,35 +65,44 @@ export class LeaseKeeper {
    * and `onChange` tells when to ask again: what another worker has recovered meanwhile must not be delivered.
    */
   isSafeToStart(event: HeldEvent): boolean {
-    if (event.hold.leaseEndsAt - Date.now() >= this.leaseMs / 4) return true
+    if (leftOf(event) >= this.leaseMs / 4) return true
     void this.extend(event)
     return false
   }
 
   /** The handler has used up its own time; the event may be anyone's. */
   isOverdue(event: HeldEvent): boolean {
-    return event.startedAt !== undefined && Date.now() >= event.startedAt + this.leaseMs
+    return event.startedAt !== undefined && performance.now() >= event.startedAt + this.leaseMs
+  }
+
+  /** Whether this worker holds the event in time, whatever the table says of its lease: nobody here must recover it. */
+  holds(id: string): boolean {
+    return [...this.held].some((event) => event.hold.id === id && !event.isLost && !this.isOverdue(event))
   }
 
   private sweep(): void {
     for (const event of this.held) {
-      if (event.hold.leaseEndsAt - Date.now() < this.leaseMs / 2) void this.extend(event)
+      if (leftOf(event) < this.leaseMs / 2) void this.extend(event)
     }
     this.onChange()
   }
 
   private async extend(event: HeldEvent): Promise<void> {
-    const leaseEndsAt = (event.startedAt ?? Date.now()) + this.leaseMs
-    if (
-      event.isLost ||
-      this.renewing.has(event) ||
-      leaseEndsAt <= event.hold.leaseEndsAt ||
-      this.isOverdue(event)
+    const now = performance.now()
+    const heldUntil = (event.startedAt ?? now) + this.leaseMs
+    const { hold } = event
+    // By how much time has passed, so that a clock which is set back doesn't shorten it; by the clock where that is further on.
+    const leaseEndsAt = Math.max(
+      hold.leaseEndsAt + heldUntil - heldUntilOf(event),
+      Date.now() + heldUntil - now,
     )
+    if (event.isLost || this.renewing.has(event) || leaseEndsAt <= hold.leaseEndsAt || this.isOverdue(event))
       return
     this.renewing.add(event)
     try {
-      event.isLost = !(await this.renew(event.hold, leaseEndsAt))
+      const before = hold.leaseEndsAt
+      event.isLost = !(await this.renew(hold, leaseEndsAt))
+      event.heldUntil = heldUntilOf(event) + hold.leaseEndsAt - before
       if (event.isLost) event.onLost?.()
       this.renewing.delete(event)
       this.onChange()
@@ -99,4 +111,17 @@ export class LeaseKeeper {
       this.renewing.delete(event)
     }
   }
+}
+
+function heldUntilOf(event: HeldEvent): number {
+  event.heldUntil ??= performance.now() + event.hold.leaseEndsAt - Date.now()
+  return event.heldUntil
+}
+
+/**
+ * What is left of a lease, in milliseconds, by the more cautious of two clocks: one that is set back must not prolong a lease, and the
+ * monotonic one stands still while a machine is suspended.
+ */
+function leftOf(event: HeldEvent): number {
+  return Math.min(heldUntilOf(event) - performance.now(), event.hold.leaseEndsAt - Date.now())
 }

@@ -12,7 +12,7 @@ export class Poll {
   private resolve: (outcome: PollOutcome) => void = () => {}
   private reject: (error: unknown) => void = () => {}
 
-  /** @param until - Epoch milliseconds after which nothing more is claimed. */
+  /** @param until - When to claim nothing more, on the clock of `performance`. */
   constructor(private readonly until: number) {
     this.ended = new Promise((resolve, reject) => {
       this.resolve = resolve
@@ -22,7 +22,7 @@ export class Poll {
 
   /** Nothing more may be read or claimed. */
   get isOver(): boolean {
-    return this.hasFailed || Date.now() >= this.until
+    return this.hasFailed || performance.now() >= this.until
   }
 
   get hasFailed(): boolean {

@@ -76,7 +76,7 @@ export class Worker {
     while (!this.isStopping) {
       this.polls++
       this.world.look()
-      const until = Date.now() + this.scenario.pollMs
+      const until = performance.now() + this.scenario.pollMs
       const outcome = await this.relay.handleDue((event) => this.handle(event), until)
       // An unfinished one is followed by the next at once.
       if (outcome === "unsure") await delay(this.world.between(LOOK_AGAIN_MS.least, LOOK_AGAIN_MS.most))

@@ -7,13 +7,17 @@ import type { Row } from "./status-index.ts"
 
 useFakeClock()
 
-const create = (count = 0) => {
+const create = (count = 0, isHeldHere = (_id: string) => false) => {
   const stuckEvents = vi.fn(new IndexRows(rowsDue(count)).read)
   const recovered: string[] = []
   const recover = vi.fn(async ({ id }: Row): Promise<void> => {
     recovered.push(id)
   })
-  const recovery = new Recovery({ stuck: stuckEvents, recover }, { intervalMs: 15_000, batchSize: 50 })
+  const recovery = new Recovery(
+    { stuck: stuckEvents, recover },
+    { intervalMs: 15_000, batchSize: 50 },
+    isHeldHere,
+  )
   return { recovery, stuckEvents, recover, recovered }
 }
 
@@ -29,6 +33,22 @@ describe("when it looks", () => {
     vi.advanceTimersByTime(1)
     await recovery.runIfDue()
     expect(stuckEvents).toHaveBeenCalledTimes(2)
+  })
+
+  it("is in time although the clock was set back", async () => {
+    const { recovery, stuckEvents } = create()
+    await recovery.runIfDue()
+    vi.setSystemTime(Date.now() - 3_600_000)
+    vi.advanceTimersByTime(15_000)
+    await recovery.runIfDue()
+    expect(stuckEvents).toHaveBeenCalledTimes(2)
+  })
+
+  it("passes over what this process still holds in time", async () => {
+    const ids = rowsDue(3).map(({ id }) => id)
+    const { recovery, recovered } = create(3, (id) => id === ids[1])
+    await recovery.runIfDue()
+    expect(recovered).toEqual([ids[0], ids[2]])
   })
 
   it("is at once again after a look that failed", async () => {

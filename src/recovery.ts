@@ -6,14 +6,16 @@ import type { Page, Row } from "./status-index.ts"
 const RECOVERIES_AT_ONCE = 10
 
 export class Recovery {
+  /** On the clock of `performance`: one that is set back must not stop the look for expired leases. */
   private nextAt = 0
   /** By the clock of `performance`; `undefined` while nobody has asked for a stop. */
   private stopsAt: number | undefined
 
-  /** @param options - `intervalMs`: the least time between two looks; `batchSize`: rows in a page. */
+  /** @param options - `intervalMs`: the least time between two looks; `batchSize`: rows in a page. `isHeldHere`: whether this process holds an event in time. */
   constructor(
     private readonly events: StuckEvents,
     private readonly options: { intervalMs: number; batchSize: number },
+    private readonly isHeldHere: (id: string) => boolean,
   ) {}
 
   /**
@@ -30,7 +32,7 @@ export class Recovery {
 
   /** @throws the first error, after all other events have been seen to; the next call then looks again at once. */
   async runIfDue(): Promise<void> {
-    if (this.hasStopped || Date.now() < this.nextAt) return
+    if (this.hasStopped || performance.now() < this.nextAt) return
     const errors: unknown[] = []
     let startAfter: Page["next"]
     do {
@@ -41,10 +43,11 @@ export class Recovery {
       startAfter = next
     } while (startAfter && this.stopsAt === undefined)
     if (errors.length > 0) throw errors[0]
-    this.nextAt = Date.now() + this.options.intervalMs
+    this.nextAt = performance.now() + this.options.intervalMs
   }
 
   private async recoverUnlessStopping(row: Row): Promise<void> {
-    if (!this.hasStopped) await this.events.recover(row)
+    // A renewal has failed, but the handler is in time: recovering the event would deliver it twice.
+    if (!this.hasStopped && !this.isHeldHere(row.id)) await this.events.recover(row)
   }
 }

@@ -40,7 +40,7 @@ export function createRelay({
     onEvent: (does: typeof work) => {
       work = does
     },
-    poll: (until = Date.now() + 60_000) => relay.handleDue(handler, until),
+    poll: (until = performance.now() + 60_000) => relay.handleDue(handler, until),
     handler,
   }
 }

@@ -73,7 +73,7 @@ export class Relay {
    * 1, when all is settled.
    *
    * @param handler - Runs for each event.
-   * @param until - Epoch milliseconds after which nothing more is claimed in this poll.
+   * @param until - When to claim nothing more in this poll, on the clock of `performance`.
    * @throws what a read or a claim was rejected with, after what was claimed has been handled.
    */
   async handleDue(handler: (event: BusEvent) => Promise<void>, until: number): Promise<PollOutcome> {
@@ -104,6 +104,11 @@ export class Relay {
     await idle
   }
 
+  /** Whether this worker holds the event, waiting or running within its time. */
+  holds(id: string): boolean {
+    return this.leases.holds(id)
+  }
+
   private advance(): void {
     this.startHandlers()
     this.releaseEndangered()
@@ -128,7 +133,7 @@ export class Relay {
         return
       } else {
         this.queue.shift()
-        this.window.eventWaited(Date.now() - (head.wonAt as number))
+        this.window.eventWaited(performance.now() - (head.wonAt as number))
         void this.run(claim, held)
       }
     }
@@ -264,7 +269,7 @@ export class Relay {
     if (wasRecovered) this.pace = "one by one"
     // One that was taken before the pace changed says nothing about what comes next.
     else if (entry.pace === this.pace) this.pace = isLastAttempt ? "just in time" : "ahead"
-    entry.wonAt = Date.now()
+    entry.wonAt = performance.now()
     entry.held = { hold, wasRecovered }
     this.leases.add(entry.held)
     this.due.won()

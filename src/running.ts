@@ -38,7 +38,7 @@ export class Running {
   }
 
   add(event: HeldEvent): void {
-    event.startedAt = Date.now()
+    event.startedAt = performance.now()
     this.events.add(event)
   }
 
