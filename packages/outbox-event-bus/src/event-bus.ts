@@ -1,14 +1,24 @@
 // The interface of the event bus: what code that emits and handles events depends on, and where its methods are documented.
 
-import type { AnyListener, BusEvent, BusEventInput, EventHandler, FailedBusEvent } from "./event.ts"
+import type { AnyListener, FailedBusEvent } from "./event.ts"
+import type {
+  EventHandlerOf,
+  EventInputOf,
+  EventNamesOf,
+  EventOf,
+  EventTypeOf,
+  UntypedEvents,
+} from "./event-map.ts"
 import type { EmitMiddleware, HandlerMiddleware, Middleware } from "./middleware.ts"
 
 /**
  * An event bus over an outbox.
  *
  * @typeParam TTransaction - the transaction that the outbox can publish in
+ * @typeParam TEvents - a map from event types to payloads, against which the compiler checks what is emitted and handled; without it, each
+ * call says for itself what it emits or handles
  */
-export interface IOutboxEventBus<TTransaction = unknown> {
+export interface IOutboxEventBus<TTransaction = unknown, out TEvents extends object = UntypedEvents> {
   /**
    * Publishes an event: fills in `id` (a UUID) and `occurredAt` (now) where they are missing or `undefined`, runs the emit
    * middleware, and stores the event in the outbox unless it was dropped. Resolves when it is stored, not when it is handled.
@@ -17,7 +27,10 @@ export interface IOutboxEventBus<TTransaction = unknown> {
    * @param transaction - handed to the outbox, which stores the event in it
    * @throws whatever an emit middleware or the outbox fails with; then the event is not stored
    */
-  emit<T extends string, P>(event: BusEventInput<T, P>, transaction?: TTransaction): Promise<void>
+  emit<T extends EventTypeOf<TEvents>, P>(
+    event: EventInputOf<TEvents, T, P>,
+    transaction?: TTransaction,
+  ): Promise<void>
 
   /**
    * Publishes several events as `emit` does one, with a single publish to the outbox, in the order given. If one of them
@@ -27,8 +40,8 @@ export interface IOutboxEventBus<TTransaction = unknown> {
    * @param transaction - handed to the outbox, which stores the events in it
    * @throws whatever an emit middleware or the outbox fails with
    */
-  emitMany<T extends string = string, P = unknown>(
-    events: readonly BusEventInput<T, NoInfer<P>>[],
+  emitMany<T extends EventTypeOf<TEvents> = EventTypeOf<TEvents>, P = unknown>(
+    events: readonly EventInputOf<TEvents, T, NoInfer<P>>[],
     transaction?: TTransaction,
   ): Promise<void>
 
@@ -39,10 +52,13 @@ export interface IOutboxEventBus<TTransaction = unknown> {
    * @param handler - is called with each event of the type; if it rejects, the outbox tries again
    * @throws {@link DuplicateListenerError} if the type has a handler
    */
-  on<T extends string, P = unknown>(eventType: T, handler: EventHandler<T, P>): this
+  on<T extends EventTypeOf<TEvents>, P = unknown>(eventType: T, handler: EventHandlerOf<TEvents, T, P>): this
 
   /** The same as `on`. */
-  addListener<T extends string, P = unknown>(eventType: T, handler: EventHandler<T, P>): this
+  addListener<T extends EventTypeOf<TEvents>, P = unknown>(
+    eventType: T,
+    handler: EventHandlerOf<TEvents, T, P>,
+  ): this
 
   /**
    * Removes the handler of an event type, if it is this one.
@@ -50,10 +66,16 @@ export interface IOutboxEventBus<TTransaction = unknown> {
    * @param eventType - the type
    * @param handler - the function given to `on`, `once` or `subscribe`; for `once` too, it is the original function
    */
-  off<T extends string, P = unknown>(eventType: T, handler: EventHandler<T, P> | AnyListener): this
+  off<T extends EventTypeOf<TEvents>, P = unknown>(
+    eventType: T,
+    handler: ((event: EventOf<TEvents, T, P>) => Promise<void>) | AnyListener,
+  ): this
 
   /** The same as `off`. */
-  removeListener<T extends string, P = unknown>(eventType: T, handler: EventHandler<T, P> | AnyListener): this
+  removeListener<T extends EventTypeOf<TEvents>, P = unknown>(
+    eventType: T,
+    handler: ((event: EventOf<TEvents, T, P>) => Promise<void>) | AnyListener,
+  ): this
 
   /**
    * Registers a handler for one event.
@@ -66,7 +88,10 @@ export interface IOutboxEventBus<TTransaction = unknown> {
    * @param handler - is called with the next event of the type, and again with the next if that fails
    * @throws {@link DuplicateListenerError} if the type has a handler
    */
-  once<T extends string, P = unknown>(eventType: T, handler: EventHandler<T, P>): this
+  once<T extends EventTypeOf<TEvents>, P = unknown>(
+    eventType: T,
+    handler: EventHandlerOf<TEvents, T, P>,
+  ): this
 
   /**
    * Registers one handler for several event types, for all of them or, if it throws, for none.
@@ -75,7 +100,10 @@ export interface IOutboxEventBus<TTransaction = unknown> {
    * @param handler - is called with each event of these types
    * @throws {@link DuplicateListenerError} if one of the types has a handler, or is given twice
    */
-  subscribe<T extends string, P = unknown>(eventTypes: readonly T[], handler: EventHandler<T, P>): this
+  subscribe<T extends EventTypeOf<TEvents>, P = unknown>(
+    eventTypes: readonly T[],
+    handler: EventHandlerOf<TEvents, T, P>,
+  ): this
 
   /**
    * Removes handlers.
@@ -114,7 +142,10 @@ export interface IOutboxEventBus<TTransaction = unknown> {
    * @returns a promise of the event. It rejects with {@link TimeoutError} when the time is over, and with
    * {@link DuplicateListenerError}, at once, when the type has a handler
    */
-  waitFor<T extends string, P = unknown>(eventType: T, timeoutMs?: number): Promise<BusEvent<T, P>>
+  waitFor<T extends EventTypeOf<TEvents>, P = unknown>(
+    eventType: T,
+    timeoutMs?: number,
+  ): Promise<EventOf<TEvents, T, P>>
 
   /** Starts the outbox: events are delivered to the handlers, failures are reported to `onError`. */
   start(): void
@@ -140,7 +171,7 @@ export interface IOutboxEventBus<TTransaction = unknown> {
   getListener(eventType: string): AnyListener | undefined
 
   /** The event types that have a handler, in the order of registration. */
-  eventNames(): string[]
+  eventNames(): EventNamesOf<TEvents>
 
   /**
    * The outbox's dead letters.

@@ -4,6 +4,7 @@ import { settleBatch } from "./batch-attempts.ts"
 import { splitIntoBatches } from "./batch-limits.ts"
 import { EventBuffer } from "./event-buffer.ts"
 import type { IOutboxEventBus } from "./event-bus.ts"
+import type { BatchHandlerOf, EventTypeOf, UntypedEvents } from "./event-map.ts"
 import {
   type BatchHandler,
   type ProcessingOptions,
@@ -22,6 +23,7 @@ import {
  * The buffer fills only as far as the outbox runs handlers at once: one that runs a single handler at a time makes batches of one event.
  *
  * @typeParam TTransaction - the transaction of the bus's outbox
+ * @typeParam TEvents - the bus's map from event types to payloads, where it has one
  * @example
  * ```ts
  * class QueuePublisher implements IPublisher {
@@ -36,7 +38,7 @@ import {
  * }
  * ```
  */
-export class EventPublisher<TTransaction = unknown> {
+export class EventPublisher<TTransaction = unknown, out TEvents extends object = UntypedEvents> {
   /** How many events fill the buffer by default. */
   static readonly DEFAULT_BUFFER_SIZE: number = PUBLISHER_DEFAULTS.bufferSize
   /** How long the first event of a buffer waits at most by default, in milliseconds. */
@@ -50,7 +52,7 @@ export class EventPublisher<TTransaction = unknown> {
   /** The longest delay between attempts by default, in milliseconds. */
   static readonly DEFAULT_RETRY_MAX_DELAY_MS: number = PUBLISHER_DEFAULTS.maxDelayMs
 
-  private readonly bus: IOutboxEventBus<TTransaction>
+  private readonly bus: IOutboxEventBus<TTransaction, TEvents>
   private readonly config: ResolvedPublisherConfig
   /** Batches under way, and those that wait for one of the `concurrency` places. */
   private readonly batches: { readonly waiting: (() => Promise<void>)[]; inFlight: number } = {
@@ -63,7 +65,7 @@ export class EventPublisher<TTransaction = unknown> {
    * @param config - the options
    * @throws {@link ConfigurationError} for an option that is not allowed; it names the option, the value and what is allowed
    */
-  constructor(bus: IOutboxEventBus<TTransaction>, config: PublisherConfig = {}) {
+  constructor(bus: IOutboxEventBus<TTransaction, TEvents>, config: PublisherConfig = {}) {
     this.bus = bus
     this.config = resolvePublisherConfig(config)
   }
@@ -86,11 +88,11 @@ export class EventPublisher<TTransaction = unknown> {
    * @param handler - is called with each batch. If it rejects, the batch is retried; if it returns the events that failed, only these are
    * @throws {@link DuplicateListenerError} if one of the types has a handler on the bus
    */
-  subscribe(eventTypes: string[], handler: BatchHandler): void {
+  subscribe<T extends EventTypeOf<TEvents>>(eventTypes: T[], handler: BatchHandlerOf<TEvents, T>): void {
     const { retry, processing } = this.config
     const buffer = new EventBuffer(processing.bufferSize, processing.bufferTimeoutMs, (buffered) => {
       for (const batch of splitIntoBatches(buffered, processing)) {
-        this.batches.waiting.push(() => settleBatch(batch, handler, retry))
+        this.batches.waiting.push(() => settleBatch(batch, handler as BatchHandler, retry))
       }
       this.startWaiting()
     })

@@ -27,6 +27,15 @@ export {
   type FailedBusEvent,
 } from "./event.ts"
 export type { IOutboxEventBus } from "./event-bus.ts"
+export type {
+  BatchHandlerOf,
+  EventHandlerOf,
+  EventInputOf,
+  EventNamesOf,
+  EventOf,
+  EventTypeOf,
+  UntypedEvents,
+} from "./event-map.ts"
 export { EventPublisher } from "./event-publisher.ts"
 export { InMemoryOutbox, type InMemoryOutboxConfig } from "./in-memory-outbox.ts"
 export type {
@@ -40,7 +49,7 @@ export type {
   Next,
 } from "./middleware.ts"
 export type { ErrorHandler, IOutbox, OutboxConfig, ResolvedOutboxConfig } from "./outbox.ts"
-export { type OutboxBusConfig, OutboxEventBus } from "./outbox-event-bus.ts"
+export { type OutboxBusConfig, OutboxEventBus, type OutboxEventBusConstructor } from "./outbox-event-bus.ts"
 export { PollingService, type PollingServiceConfig } from "./polling-service.ts"
 export type {
   BatchHandler,

@@ -10,6 +10,7 @@ import {
 } from "./errors.ts"
 import type { AnyListener, BusEvent, BusEventInput, EventHandler, FailedBusEvent } from "./event.ts"
 import type { IOutboxEventBus } from "./event-bus.ts"
+import type { UntypedEvents } from "./event-map.ts"
 import { ListenerRegistry, wrapListener } from "./listener-registry.ts"
 import { mapConcurrently } from "./map-concurrently.ts"
 import type {
@@ -55,6 +56,7 @@ export type OutboxBusConfig = {
  * {@link IOutboxEventBus}.
  *
  * @typeParam TTransaction - the transaction that the outbox can publish in
+ * @typeParam TEvents - a map from event types to payloads, against which the compiler checks what is emitted and handled
  * @example
  * ```ts
  * const bus = new OutboxEventBus(new InMemoryOutbox(), (error) => console.error(error))
@@ -62,8 +64,34 @@ export type OutboxBusConfig = {
  * bus.start()
  * await bus.emit({ type: "order.placed", payload: { orderId: "42" } })
  * ```
+ * @example With a map of the events, the compiler checks types and payloads:
+ * ```ts
+ * type ShopEvents = { "order.placed": { orderId: string }; "order.shipped": { carrier: string } }
+ * const bus = new OutboxEventBus<unknown, ShopEvents>(new InMemoryOutbox(), (error) => console.error(error))
+ * bus.on("order.placed", async (event) => ship(event.payload.orderId))
+ * ```
  */
-export class OutboxEventBus<TTransaction = unknown> implements IOutboxEventBus<TTransaction> {
+export interface OutboxEventBus<TTransaction = unknown, out TEvents extends object = UntypedEvents>
+  extends IOutboxEventBus<TTransaction, TEvents> {}
+
+/** Makes an {@link OutboxEventBus}. */
+export interface OutboxEventBusConstructor {
+  /**
+   * @typeParam TTransaction - the transaction that the outbox can publish in
+   * @typeParam TEvents - a map from event types to payloads; see {@link IOutboxEventBus}
+   * @param outbox - stores and delivers the events
+   * @param onErrorOrConfig - the error handler, or all options
+   * @throws {@link ConfigurationError} for an option that is not allowed; it names the option, the value and what is allowed
+   */
+  new <TTransaction = unknown, TEvents extends object = UntypedEvents>(
+    outbox: IOutbox<TTransaction>,
+    onErrorOrConfig: ErrorHandler | OutboxBusConfig,
+  ): OutboxEventBus<TTransaction, TEvents>
+  readonly prototype: OutboxEventBus
+}
+
+// The class knows nothing of the map of events, which is there for the compiler alone.
+export const OutboxEventBus = class OutboxEventBus<TTransaction> implements IOutboxEventBus<TTransaction> {
   // Private in TypeScript only: users call the methods through a Proxy, or through an object created from the bus.
   private readonly outbox: IOutbox<TTransaction>
   private readonly onError: ErrorHandler
@@ -74,11 +102,6 @@ export class OutboxEventBus<TTransaction = unknown> implements IOutboxEventBus<T
   private readonly emitMiddlewares: EmitMiddleware<never>[] = []
   private readonly handlerMiddlewares: HandlerMiddleware<never>[] = []
 
-  /**
-   * @param outbox - stores and delivers the events
-   * @param onErrorOrConfig - the error handler, or all options
-   * @throws {@link ConfigurationError} for an option that is not allowed; it names the option, the value and what is allowed
-   */
   constructor(outbox: IOutbox<TTransaction>, onErrorOrConfig: ErrorHandler | OutboxBusConfig) {
     const config = typeof onErrorOrConfig === "function" ? { onError: onErrorOrConfig } : onErrorOrConfig
     if (typeof config?.onError !== "function") {
@@ -272,7 +295,7 @@ export class OutboxEventBus<TTransaction = unknown> implements IOutboxEventBus<T
     const error = new OperationalError(`The once() handler of event type ${type} still runs`, { event })
     return canRelease(this.outbox) ? askForRelease(error) : error
   }
-}
+} as unknown as OutboxEventBusConstructor
 
 function completeEvent(event: BusEventInput): BusEvent {
   return { ...event, id: event.id ?? randomUUID(), occurredAt: event.occurredAt ?? new Date() }
