@@ -48,7 +48,7 @@ export interface IOutboxEventBus<TTransaction = unknown, out TEvents extends obj
   /**
    * Registers the handler of an event type.
    *
-   * @param eventType - the type; events of types that have no handler are handled successfully and silently
+   * @param eventType - the type; `unhandledEvents` of the bus says what becomes of events of types that have no handler
    * @param handler - is called with each event of the type; if it rejects, the outbox tries again
    * @throws {@link DuplicateListenerError} if the type has a handler
    */
@@ -80,9 +80,8 @@ export interface IOutboxEventBus<TTransaction = unknown, out TEvents extends obj
   /**
    * Registers a handler for one event.
    *
-   * It gives up the type when it is called: it never sees a second event beside the first, and may register its successor.
-   * If it rejects, it gets the type back, unless another handler was registered or it was removed meanwhile, so that the
-   * outbox's retry reaches it.
+   * It keeps the type until it has succeeded, so that the outbox's retry reaches it. It never sees a second event beside the first:
+   * events of the type that arrive while it runs are released where the outbox can do that, and otherwise fail.
    *
    * @param eventType - the type
    * @param handler - is called with the next event of the type, and again with the next if that fails

@@ -53,7 +53,7 @@ export type FailedBusEvent<T extends string = string, P = unknown> = BusEvent<T,
 
 /**
  * Handles one event. The event counts as handled when the promise resolves; when it rejects, the outbox tries again.
- * Delivery is at least once, so a handler must bear to see an event a second time.
+ * Delivery is at least once, so handlers must tolerate duplicates.
  */
 export type EventHandler<T extends string = string, P = unknown> = (event: BusEvent<T, P>) => Promise<void>
 
