@@ -6,6 +6,7 @@ import type { TransactWriteCommandInput } from "@aws-sdk/lib-dynamodb"
 import { BatchSizeLimitError, ValidationError } from "outbox-event-bus"
 import { DuplicateEventIdError } from "./publish-errors.ts"
 import { described } from "./shown.ts"
+import { itemsOf } from "./transaction-storage.ts"
 
 /** One entry of a `TransactWriteCommand` of `@aws-sdk/lib-dynamodb`. */
 export type TransactWriteItem = NonNullable<TransactWriteCommandInput["TransactItems"]>[number]
@@ -87,10 +88,4 @@ export function assertDistinctIds(
   }
   if (twice.size === 0) return
   throw new DuplicateEventIdError([...twice])
-}
-
-/** The items a collector already holds, as far as it shows them. */
-function itemsOf(collector: DynamoDBAwsSdkTransactionCollector | undefined): readonly TransactWriteItem[] {
-  if (Array.isArray(collector)) return collector as TransactWriteItem[]
-  return collector?.items ?? []
 }

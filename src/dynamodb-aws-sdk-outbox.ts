@@ -2,6 +2,7 @@
  * The outbox: one method per step in the life of an event (publish, claim, complete, fail, recover), and the wiring of
  * index, relay and poll loop. What each write is, `transitions.ts` says; when it is sent, `relay.ts`.
  */
+import { AsyncResource } from "node:async_hooks"
 import { randomUUID } from "node:crypto"
 import type { DynamoDBDocumentClient, UpdateCommandInput } from "@aws-sdk/lib-dynamodb"
 import type { BusEvent, ErrorHandler, FailedBusEvent, IOutbox } from "outbox-event-bus"
@@ -19,7 +20,11 @@ import { EventAlreadyPublishedError } from "./publish-errors.ts"
 import { RequestDeadline } from "./request-deadline.ts"
 import { isNamed, Requests, type WriteOutcome } from "./requests.ts"
 import { type DuePageRequest, dueEvents, type Page, type Row, stuckEvents } from "./status-index.ts"
-import { dynamodbAwsSdkTransactionStorage, onTransactionEnd } from "./transaction-storage.ts"
+import {
+  dynamodbAwsSdkTransactionStorage,
+  onTransactionEnd,
+  warnIfInTransaction,
+} from "./transaction-storage.ts"
 import type { FailedAttempt, Hold } from "./transitions.ts"
 import * as transitions from "./transitions.ts"
 
@@ -45,6 +50,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   private readonly callerRequests: Requests
   private readonly errors = new ErrorReporter()
   private readonly abandoned: AbandonedClaims
+  /** The asynchronous context in which the outbox was made: that of the handlers. */
+  private readonly origin = new AsyncResource("DynamoDBAwsSdkOutbox")
   private delivery: Delivery | undefined
   /** The end of a delivery that was stopped, until it has come. */
   private ending: Promise<unknown> | undefined
@@ -90,6 +97,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       onTransactionEnd(collector, () => this.wake())
       return
     }
+    warnIfInTransaction()
     const refused = await this.callerRequests.writeAll(items)
     if (refused.length > 0) {
       const eventIds = refused.flatMap((position) => items[position]?.Put.Item?.id ?? [])
@@ -139,8 +147,11 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       if (this.delivery !== delivery) return
       this.errors.onError = onError
       this.deadline.restart()
-      // Whoever starts it in a transaction does not mean the handlers to emit into that.
-      dynamodbAwsSdkTransactionStorage.exit(() => delivery.begin(handler, this.errors.report))
+      // Whoever starts it in a transaction, of ours or with an AsyncLocalStorage of their own, does not mean the handlers to emit
+      // into that.
+      this.origin.runInAsyncScope(() =>
+        dynamodbAwsSdkTransactionStorage.exit(() => delivery.begin(handler, this.errors.report)),
+      )
     }
     if (this.ending) void this.ending.then(begin)
     else begin()
@@ -171,7 +182,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * `withDynamoDBAwsSdkTransaction` do so themselves; call it after committing a transaction of your own.
    */
   wake(): void {
-    this.delivery?.wake()
+    this.origin.runInAsyncScope(() => this.delivery?.wake())
   }
 
   private life(): EventLife & StuckEvents {

@@ -1,5 +1,7 @@
 /** The unusual: odd errors, a handler that changes its event, a start in a transaction, an item that can't be updated. */
+import { AsyncLocalStorage } from "node:async_hooks"
 import { expect, it } from "vitest"
+import type { TransactWriteItem } from "./collector.ts"
 import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { createOutbox, event, holding, item, named } from "./outbox.fixture.ts"
 import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "./transaction-storage.ts"
@@ -44,6 +46,27 @@ it("a start within a transaction does not make handlers emit into it", async () 
   expect(all.inputsOf("publish")).toHaveLength(1)
   await all.outbox.stop()
 })
+
+it.each(["start", "wake"] as const)(
+  "a %s within a transaction of the user's own AsyncLocalStorage does not make handlers emit into it",
+  async (call) => {
+    const transactions = new AsyncLocalStorage<TransactWriteItem[]>()
+    const all = createOutbox(
+      { ...holding(item("e1")), due: (_, call) => ({ Items: call === 1 ? [item("e1")] : [] }) },
+      { getCollector: () => transactions.getStore(), pollIntervalMs: 500 },
+    )
+    all.onEvent(() => all.outbox.publish([event("e2")]))
+    const items: TransactWriteItem[] = []
+    if (call === "wake") all.start()
+    await pass(10)
+    transactions.run(items, () => (call === "start" ? all.start() : all.outbox.wake()))
+    await pass(1000)
+    expect(all.handled).toEqual(["e1"])
+    expect(items).toEqual([])
+    expect(all.inputsOf("publish")).toHaveLength(1)
+    await all.outbox.stop()
+  },
+)
 
 it.each([
   ["is not moved while a failure is written: its condition names the lease", "fail", []],
