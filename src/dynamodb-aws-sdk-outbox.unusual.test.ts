@@ -11,9 +11,9 @@ useFakeClock()
 const never = () => new Promise(() => {})
 
 it.each([
-  ["a message that is an object", { code: 7 }, "[object Object]"],
+  ["a message that is an object", { code: 7 }, "{ code: 7 }"],
   ["a message that is a number", 7, "7"],
-  ["no message", undefined, "undefined"],
+  ["no message", undefined, "Error"],
 ])("an error with %s is a failure like any other", async (_, message, stored) => {
   const all = createOutbox(holding(item("e1")))
   all.onEvent(async () => {
