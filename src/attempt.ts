@@ -8,6 +8,21 @@ import type { FailedAttempt } from "./transitions.ts"
 /** The error of an attempt whose lease ended. It marks events that may have taken their worker down. */
 export const PROCESSING_TIMEOUT = "Processing timeout"
 
+/**
+ * How a bus tells the outbox that an event should go back uncounted: the error has this property, set to `true`. An outbox that
+ * understands it has the property itself. A registered symbol, so that any implementation of the core can use it.
+ */
+export const RELEASE = Symbol.for("outbox-event-bus/release")
+
+export function asksForRelease(error: unknown): boolean {
+  try {
+    return (error as { [RELEASE]?: unknown } | null | undefined)?.[RELEASE] === true
+  } catch {
+    // A revoked proxy, say: an error like any other.
+    return false
+  }
+}
+
 /** An attempt that failed, before it is decided what becomes of the event. */
 export interface Failure {
   error: unknown

@@ -10,7 +10,12 @@ import { Relay } from "./relay.ts"
 useFakeClock()
 
 function deliver(options: { processingTimeoutMs?: number } = {}): Delivery {
-  const life = { ...new EventTable().life(), stuck: async () => ({ rows: [] }), recover: async () => {} }
+  const life = {
+    ...new EventTable().life(),
+    stuck: async () => ({ rows: [] }),
+    recover: async () => {},
+    recoveryFailed: () => {},
+  }
   const client = { send: () => {} } as never
   return new Delivery(life, resolveConfig({ client, tableName: "outbox", ...options }))
 }

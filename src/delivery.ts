@@ -1,7 +1,7 @@
 /** One run of deliveries, from start to stop: the poll loop, and what it does in each poll. */
 import { type BusEvent, type ErrorHandler, PollingService } from "outbox-event-bus"
 import { unref } from "./background-timer.ts"
-import type { ResolvedConfig } from "./config.ts"
+import { MAX_DELAY_MS, type ResolvedConfig } from "./config.ts"
 import type { EventLife, StuckEvents } from "./event-life.ts"
 import { LastPage } from "./poll.ts"
 import { Recovery } from "./recovery.ts"
@@ -23,6 +23,8 @@ export class Delivery {
   private readonly poller: PollingService
   private secondLook: NodeJS.Timeout | undefined
   private hasEnded = false
+  /** The one timer that keeps the process alive: a started relay has work even while all it waits for is not referenced. */
+  private keepAlive: NodeJS.Timeout | undefined
   private handler: ((event: BusEvent) => Promise<void>) | undefined
   private firstPoll: "ahead" | "under way" | "over" = "ahead"
   /** By the clock of `performance`: a poll that begins later than this delivers nothing. */
@@ -52,6 +54,7 @@ export class Delivery {
 
   begin(handler: (event: BusEvent) => Promise<void>, onError: ErrorHandler): void {
     this.handler = handler
+    this.keepAlive = setInterval(() => {}, MAX_DELAY_MS)
     this.poller.start(handler, onError)
   }
 
@@ -66,6 +69,7 @@ export class Delivery {
       await this.endWithFirstPage(this.handler)
     this.recovery.stop()
     await Promise.allSettled([this.relay.stop(), this.poller.stop()])
+    clearInterval(this.keepAlive)
   }
 
   private async endWithFirstPage(handler: (event: BusEvent) => Promise<void>): Promise<void> {

@@ -111,6 +111,11 @@ export class DueRows {
     this.goTo({})
   }
 
+  /** A row could not be claimed: it is left alone for a while. */
+  setAside(row: Row, forMs: number): void {
+    this.recent.setAside(row, performance.now(), forMs)
+  }
+
   /** Reads the next page. One read at a time. */
   async readMore(): Promise<void> {
     this.isReading = true

@@ -107,7 +107,7 @@ describe("a lost answer", () => {
     fenced.resolve({})
     await pass(100)
     expect(stopped).toHaveBeenCalledOnce()
-    expect(all.steps()).toEqual(["stuck", "due", "claim", "fence"])
+    expect(all.steps()).toEqual(["stuck", "due", "claim", "fence", "due"])
   })
 
   it.each(["complete", "fail"] as const)("of %s: it is written again, and reported once", async (step) => {

@@ -7,6 +7,9 @@ import { createOutbox, event, holding, item } from "./outbox.fixture.ts"
 /** When a stop right after a start makes the core leave the first poll. */
 const stopsEarly = vi.hoisted(() => ({ value: undefined as string | undefined }))
 
+/** Told of the polls that fail. */
+const onFailedPoll = vi.hoisted(() => ({ value: (_: unknown) => {} }))
+
 vi.mock("outbox-event-bus", async (importOriginal) => {
   class PollingService {
     private timer: NodeJS.Timeout | undefined
@@ -22,7 +25,7 @@ vi.mock("outbox-event-bus", async (importOriginal) => {
         if (stopsEarly.value === "before anything" && this.isStopped) return
         await this.config.performMaintenance?.()
         if (stopsEarly.value && this.isStopped) return
-        await this.config.processBatch(handler)
+        await this.config.processBatch(handler).catch(onFailedPoll.value)
         if (!this.isStopped) this.timer = setTimeout(next, this.config.pollIntervalMs)
       }
       const next = () => {
@@ -95,3 +98,26 @@ it.each(["during maintenance", "before anything"])(
     stopsEarly.value = undefined
   },
 )
+
+it("reports a poll by itself that was interrupted but got something done: the core, which would pause, sees none fail", async () => {
+  const failedPolls: unknown[] = []
+  onFailedPoll.value = (error) => failedPolls.push(error)
+  const all = createOutbox({
+    ...holding(item("e1"), item("bad"), item("e2")),
+    due: (_, call) =>
+      call === 0 ? { Items: [item("e1"), item("bad"), item("e2")] } : Promise.reject(new Error(`no ${call}`)),
+    claim: ({ Key }) =>
+      Key.id === "bad" ? Promise.reject(new Error("denied")) : { Attributes: item(Key.id) },
+  })
+  all.start()
+  await pass(100)
+  expect(all.handled).toEqual(["e1", "e2"])
+  expect(failedPolls).toEqual([])
+  expect(all.errors.map(({ message }) => message)).toEqual([
+    'Could not claim event "bad"',
+    "Polling cycle failed",
+  ])
+  await pass(1000)
+  expect(failedPolls).toHaveLength(1)
+  await all.outbox.stop()
+})

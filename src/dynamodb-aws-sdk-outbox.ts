@@ -7,7 +7,14 @@ import { randomUUID } from "node:crypto"
 import type { DynamoDBDocumentClient, UpdateCommandInput } from "@aws-sdk/lib-dynamodb"
 import type { BusEvent, ErrorHandler, FailedBusEvent, IOutbox } from "outbox-event-bus"
 import { AbandonedClaims } from "./abandoned-claims.ts"
-import { failedAttempt, PROCESSING_TIMEOUT, retryDelay, setAside } from "./attempt.ts"
+import {
+  asksForRelease,
+  failedAttempt,
+  PROCESSING_TIMEOUT,
+  RELEASE,
+  retryDelay,
+  setAside,
+} from "./attempt.ts"
 import { assertDistinctIds, assertRoomFor, type DynamoDBAwsSdkTransactionCollector } from "./collector.ts"
 import { type DynamoDBAwsSdkOutboxConfig, type ResolvedConfig, resolveConfig } from "./config.ts"
 import { listDeadLetters, retryDeadLetters } from "./dead-letters.ts"
@@ -62,6 +69,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    */
   constructor(config: DynamoDBAwsSdkOutboxConfig) {
     this.config = resolveConfig(config)
+    // A bus asks for this before it lets its handlers release events.
+    Object.defineProperty(this, RELEASE, { value: true })
     this.docClient = documentClientFor(config.client)
     const { processingTimeoutMs } = this.config
     this.deadline = new RequestDeadline(processingTimeoutMs)
@@ -195,6 +204,9 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       complete: (claim) => this.complete(claim),
       fail: (claim, error) => this.fail(claim, error),
       recover: (row) => this.recover(row),
+      claimFailed: ({ id }, error) => this.errors.requestFailed("claim", id, error),
+      recoveryFailed: ({ id }, error) => this.errors.requestFailed("recover", id, error),
+      interrupted: (error) => this.errors.pollFailed(error),
     }
   }
 
@@ -261,15 +273,23 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     await this.settle(hold, transitions.release(this.config.tableName, hold))
   }
 
+  /** active → created: nobody here can handle it now, so it is due a little later, for whichever worker. */
+  private async postpone({ hold }: Claim): Promise<void> {
+    const dueAt = Math.max(Date.now() + retryDelay(this.config.baseBackoffMs, 1), hold.dueAt + 1)
+    await this.settle(hold, transitions.release(this.config.tableName, { ...hold, dueAt }))
+  }
+
   /** active → completed: the handler has succeeded. */
   private async complete({ hold }: Claim): Promise<void> {
     this.deadline.handlerEnded()
     await this.settle(hold, transitions.complete(this.config.tableName, hold.id, Date.now()))
   }
 
-  /** active → created or failed: the handler has thrown `error`. */
-  private async fail({ hold, event, occurredAt, retryCount }: Claim, error: unknown): Promise<void> {
+  /** active → created or failed: the handler has thrown `error`; or created, not counted, if that asks for it. */
+  private async fail(claim: Claim, error: unknown): Promise<void> {
     this.deadline.handlerEnded()
+    if (asksForRelease(error)) return this.postpone(claim)
+    const { hold, event, occurredAt, retryCount } = claim
     const attempt = this.failedAttempt(error, retryCount, occurredAt, hold.dueAt)
     const isWritten = await this.settle(hold, transitions.fail(this.config.tableName, hold, attempt))
     this.errors.attemptFailed(error, event, isWritten ? attempt : undefined)
@@ -292,14 +312,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       seen.retryCount,
       now,
     )
-    let outcome: WriteOutcome
-    try {
-      outcome = await this.requests.write(input)
-    } catch (error) {
-      if (!isNamed(error, "ValidationException")) throw error
-      // DynamoDB refuses this very item; the others are recovered.
-      return this.errors.requestFailed("recover", row.id, error)
-    }
+    const outcome = await this.requests.write(input)
     if (outcome === "refused") return
 
     const read = outcome.item && readActiveItem(outcome.item)

@@ -6,7 +6,7 @@ import {
   HandlerError,
   MaxRetriesExceededError,
   OperationalError,
-  type OutboxError,
+  OutboxError,
 } from "outbox-event-bus"
 import { errorText } from "./error-text.ts"
 import { quoted } from "./shown.ts"
@@ -33,6 +33,13 @@ export class ErrorReporter {
     } else {
       this.report(readable(error, (cause) => new HandlerError(cause, event)))
     }
+  }
+
+  /** A poll was interrupted that had got something done: for the core, it has not failed. */
+  pollFailed(cause: unknown): void {
+    this.report(
+      cause instanceof OutboxError ? cause : new OperationalError("Polling cycle failed", { cause }),
+    )
   }
 
   /** @param step - A verb, such as `claim`. */

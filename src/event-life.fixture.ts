@@ -120,6 +120,8 @@ export class EventTable {
         const event = this.heldAs(claim.hold)
         if (event) this.endAttempt(claim.hold.id, event)
       }),
+      claimFailed: vi.fn<EventLife["claimFailed"]>(),
+      interrupted: vi.fn<EventLife["interrupted"]>(),
     }
   }
 

@@ -30,6 +30,10 @@ export interface EventLife {
   release(claim: Claim): Promise<void>
   complete(claim: Claim): Promise<void>
   fail(claim: Claim, error: unknown): Promise<void>
+  /** Reports a row whose claim has failed, and what is behind it goes on. */
+  claimFailed(row: Row, error: unknown): void
+  /** Reports what interrupted a poll that had got something done. */
+  interrupted(error: unknown): void
 }
 
 /** The reads and writes of recovery. */
@@ -37,4 +41,6 @@ export interface StuckEvents {
   /** Reads a page of the events whose lease is over. */
   stuck(request: PageRequest): Promise<Page>
   recover(row: Row): Promise<void>
+  /** Reports a row whose recovery has failed. */
+  recoveryFailed(row: Row, error: unknown): void
 }

@@ -8,6 +8,8 @@ export type PollOutcome = "done" | "unfinished" | "unsure"
 
 export class Poll {
   readonly ended: Promise<PollOutcome>
+  /** The database has carried out something for this poll: what fails beside it is no reason for a pause. */
+  hasSucceeded = false
   private failure: { error: unknown } | undefined
   private resolve: (outcome: PollOutcome) => void = () => {}
   private reject: (error: unknown) => void = () => {}
@@ -34,9 +36,19 @@ export class Poll {
     this.failure ??= { error }
   }
 
-  end(outcome: PollOutcome): void {
-    if (this.failure) this.reject(this.failure.error)
-    else this.resolve(outcome)
+  /**
+   * @param onInterrupted - Told what ended a poll that had got something done. Such a poll has not failed: the next one follows
+   * soon, and fails if the database is not there.
+   */
+  end(outcome: PollOutcome, onInterrupted: (error: unknown) => void): void {
+    if (!this.failure) {
+      this.resolve(outcome)
+    } else if (this.hasSucceeded) {
+      onInterrupted(this.failure.error)
+      this.resolve("unsure")
+    } else {
+      this.reject(this.failure.error)
+    }
   }
 }
 

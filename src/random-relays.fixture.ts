@@ -128,6 +128,8 @@ export class Worker {
       release: request(life.release),
       complete: request(life.complete),
       fail: request(life.fail),
+      claimFailed: life.claimFailed,
+      interrupted: life.interrupted,
     }
   }
 }

@@ -15,7 +15,7 @@ const MAX_ROWS = 10_000
  */
 export class RecentRows {
   /** In order of insertion, so the oldest come first. */
-  private readonly rows = new Map<string, { gsiSortKey: string; until: number }>()
+  private readonly rows = new Map<string, { gsiSortKey: string | undefined; until: number }>()
 
   /** This worker claims the row. */
   claimed(row: Row, now: number): void {
@@ -27,9 +27,18 @@ export class RecentRows {
     this.remember(row, now + REMEMBER_LOST_MS, now)
   }
 
+  /** The row could not be claimed, also under the sort key that undoing the claim may have given it. */
+  setAside({ id }: Row, now: number, forMs: number): void {
+    this.remember({ id }, now + forMs, now)
+  }
+
   has(row: Row, now: number): boolean {
     const known = this.rows.get(row.id)
-    return known !== undefined && known.until > now && known.gsiSortKey === String(row.gsiSortKey)
+    return (
+      known !== undefined &&
+      known.until > now &&
+      (known.gsiSortKey === undefined || known.gsiSortKey === String(row.gsiSortKey))
+    )
   }
 
   /** The event may come back under the same sort key: it was released. */
@@ -39,7 +48,8 @@ export class RecentRows {
 
   private remember(row: Row, until: number, now: number): void {
     this.rows.delete(row.id)
-    this.rows.set(row.id, { gsiSortKey: String(row.gsiSortKey), until })
+    const gsiSortKey = row.gsiSortKey === undefined ? undefined : String(row.gsiSortKey)
+    this.rows.set(row.id, { gsiSortKey, until })
     for (const [id, oldest] of this.rows) {
       if (oldest.until > now && this.rows.size <= MAX_ROWS) break
       this.rows.delete(id)

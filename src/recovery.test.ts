@@ -13,12 +13,13 @@ const create = (count = 0, isHeldHere = (_id: string) => false) => {
   const recover = vi.fn(async ({ id }: Row): Promise<void> => {
     recovered.push(id)
   })
+  const recoveryFailed = vi.fn()
   const recovery = new Recovery(
-    { stuck: stuckEvents, recover },
+    { stuck: stuckEvents, recover, recoveryFailed },
     { intervalMs: 15_000, batchSize: 50 },
     isHeldHere,
   )
-  return { recovery, stuckEvents, recover, recovered }
+  return { recovery, stuckEvents, recover, recovered, recoveryFailed }
 }
 
 describe("when it looks", () => {
@@ -107,10 +108,25 @@ describe("what it finds", () => {
     expect(started).toBe(25)
   })
 
-  it("is seen to although one fails, and the first error is thrown at the end", async () => {
-    const { recovery, recover, recovered } = create(60)
-    recover.mockRejectedValueOnce(new Error("no 1")).mockRejectedValueOnce(new Error("no 2"))
-    await expect(recovery.runIfDue()).rejects.toThrow("no 1")
-    expect(recovered).toHaveLength(58)
+  it("is seen to although some fail; these are reported once, and do not make each poll look again", async () => {
+    const { recovery, stuckEvents, recover, recovered, recoveryFailed } = create(60)
+    recover.mockImplementation(async ({ id }) => {
+      if (["e0003", "e0055"].includes(id)) throw new Error(`no ${id}`)
+      recovered.push(id)
+    })
+    for (let look = 0; look < 3; look++) {
+      await recovery.runIfDue()
+      vi.advanceTimersByTime(15_000)
+    }
+    expect(recovered).toHaveLength(58 * 3)
+    expect(recoveryFailed.mock.calls.map(([{ id }]) => id)).toEqual(["e0003", "e0055"])
+    expect(stuckEvents).toHaveBeenCalledTimes(6)
+  })
+
+  it("has failed if several are there and none can be recovered: then the database is not there", async () => {
+    const { recovery, recover, recoveryFailed } = create(60)
+    recover.mockRejectedValue(new Error("throttled"))
+    await expect(recovery.runIfDue()).rejects.toThrow("throttled")
+    expect(recoveryFailed).not.toHaveBeenCalled()
   })
 })

@@ -2,12 +2,14 @@
 import { forEachBounded } from "./bounded.ts"
 import type { StuckEvents } from "./event-life.ts"
 import type { Page, Row } from "./status-index.ts"
+import { TroubledRows } from "./troubled-rows.ts"
 
 const RECOVERIES_AT_ONCE = 10
 
 export class Recovery {
   /** On the clock of `performance`: one that is set back must not stop the look for expired leases. */
   private nextAt = 0
+  private readonly troubled = new TroubledRows()
   /** By the clock of `performance`; `undefined` while nobody has asked for a stop. */
   private stopsAt: number | undefined
 
@@ -30,19 +32,36 @@ export class Recovery {
     return this.stopsAt !== undefined && performance.now() >= this.stopsAt
   }
 
-  /** @throws the first error, after all other events have been seen to; the next call then looks again at once. */
+  /**
+   * An event that can't be recovered is reported once, and the others are seen to.
+   * @throws the first error, if the look has failed, or everything it found; the next call then looks again at once.
+   */
   async runIfDue(): Promise<void> {
     if (this.hasStopped || performance.now() < this.nextAt) return
-    const errors: unknown[] = []
+    let recovered = 0
+    const failed: { row: Row; error: unknown }[] = []
     let startAfter: Page["next"]
     do {
       const { rows, next } = await this.events.stuck({ limit: this.options.batchSize, startAfter })
-      errors.push(
-        ...(await forEachBounded(rows, RECOVERIES_AT_ONCE, (row) => this.recoverUnlessStopping(row))),
-      )
+      await forEachBounded(rows, RECOVERIES_AT_ONCE, async (row) => {
+        try {
+          await this.recoverUnlessStopping(row)
+          this.troubled.succeeded(row.id)
+          recovered++
+        } catch (error) {
+          failed.push({ row, error })
+        }
+      })
       startAfter = next
     } while (startAfter && this.stopsAt === undefined)
-    if (errors.length > 0) throw errors[0]
+    // Where none succeeds, the database is to blame, unless it is a single row that has failed before.
+    const isForTheRows =
+      recovered > 0 || (failed.length === 1 && failed.every(({ row }) => this.troubled.has(row.id)))
+    for (const { row } of failed) this.troubled.failed(row.id)
+    if (failed[0] && !isForTheRows) throw failed[0].error
+    for (const { row, error } of failed) {
+      this.troubled.reportOnce(row.id, () => this.events.recoveryFailed(row, error))
+    }
     this.nextAt = performance.now() + this.options.intervalMs
   }
 

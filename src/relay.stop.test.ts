@@ -134,7 +134,7 @@ describe("stop", () => {
 })
 
 describe("a failing read or claim", () => {
-  it("is thrown once, after what was claimed has been handled; nothing is lost", async () => {
+  it("of a read is reported once, and is no failure of a poll that has got something done; nothing is lost", async () => {
     const { table, life, started, onEvent, poll } = createRelay()
     table.putAll(names(120))
     const due = life.due.getMockImplementation() as typeof life.due
@@ -145,9 +145,9 @@ describe("a failing read or claim", () => {
     })
     onEvent(() => delay(1))
     const first = poll()
-    const failure = expect(first).rejects.toThrow("throttled")
     await pass(5000)
-    await failure
+    expect(await first).toBe("unsure")
+    expect(life.interrupted).toHaveBeenCalledExactlyOnceWith(new Error("throttled"))
     expect(table.in("active")).toEqual([])
     expect(table.in("completed")).toEqual(started)
     const second = poll()
@@ -156,53 +156,77 @@ describe("a failing read or claim", () => {
     expect(started).toEqual(names(120))
   })
 
-  it("of a claim keeps its event for the next poll, in its turn", async () => {
-    const { table, life, started, poll } = createRelay()
-    table.putAll(["a", "b", "c"])
-    life.claim.mockRejectedValueOnce(new Error("throttled"))
+  it("of a read ends the poll with its error where nothing has succeeded", async () => {
+    const { life, poll } = createRelay()
+    life.due.mockRejectedValueOnce(new Error("throttled"))
     await expect(poll()).rejects.toThrow("throttled")
-    expect(await poll()).toBe("done")
-    expect(started).toEqual(["a", "b", "c"])
+    expect(life.interrupted).not.toHaveBeenCalled()
   })
 
-  it("of a claim that comes after the poll's time is thrown all the same", async () => {
-    const { table, life, onEvent, poll } = createRelay({ concurrency: 2 })
-    table.putAll(["long", "late"])
-    const claim = life.claim.getMockImplementation() as typeof life.claim
-    life.claim.mockImplementation(async (row) => {
-      if (row.id === "long") return claim(row)
-      await delay(LEASE_MS)
-      throw new Error("throttled")
-    })
-    onEvent(() => delay(LEASE_MS / 2))
-    const failure = expect(poll(50)).rejects.toThrow("throttled")
-    await pass(LEASE_MS * 2)
-    await failure
-  })
+  it.each([1, 5])(
+    "of some claims, with concurrency %i, stops no other: their rows are named once and tried again later",
+    async (concurrency) => {
+      const { table, life, started, poll } = createRelay({ concurrency })
+      table.putAll(names(60))
+      const bad = new Set(names(60).filter((_, i) => i < 7 || i % 20 === 0))
+      const claim = life.claim.getMockImplementation() as typeof life.claim
+      life.claim.mockImplementation(async (row) => {
+        await delay(5)
+        if (bad.has(row.id)) throw new Error("denied")
+        return claim(row)
+      })
+      const good = names(60).filter((id) => !bad.has(id))
+      const first = poll()
+      await pass(5000)
+      expect(await first).toBe("done")
+      expect([...started].sort()).toEqual(good)
+      const reported = () => life.claimFailed.mock.calls.map(([{ id }]) => id).sort()
+      expect(reported()).toEqual([...bad])
 
-  it("is thrown once where several fail together: the first", async () => {
+      for (let polls = 0; polls < 5; polls++) {
+        table.put({ id: `later${polls}` })
+        const done = poll()
+        await pass(5000)
+        expect(await done).toBe("done")
+      }
+      expect(started).toHaveLength(good.length + 5)
+      expect(reported()).toEqual([...bad])
+
+      bad.clear()
+      await pass(30_000)
+      const last = poll()
+      await pass(5000)
+      await last
+      expect(table.in("completed")).toHaveLength(65)
+    },
+  )
+
+  it("of every claim ends the poll with the first error; once the database is there again, all are handled", async () => {
     const { table, life, started, poll } = createRelay()
-    table.putAll(names(60))
-    const claim = life.claim.getMockImplementation() as typeof life.claim
+    table.putAll(names(3))
     let calls = 0
-    life.claim.mockImplementation(async (row) => {
-      calls++
-      const isBroken = calls > 20 && calls < 30
-      const error = new Error(`no ${calls}`)
-      await delay(5)
-      if (isBroken) throw error
-      return claim(row)
+    life.claim.mockImplementation(async () => {
+      throw new Error(`no ${calls++}`)
     })
-    const failure = expect(poll()).rejects.toThrow("no 21")
-    await pass(2000)
-    await failure
-    expect(table.in("active")).toEqual([])
+    await expect(poll()).rejects.toThrow("no 0")
+    expect(life.claim).toHaveBeenCalledTimes(3)
+    expect(life.claimFailed).not.toHaveBeenCalled()
+    life.claim.mockImplementation(table.life().claim)
+    await pass(1000)
+    expect(await poll()).toBe("done")
+    expect(started).toEqual(names(3))
+  })
+
+  it("of the only event fails one poll, and is then the event's own: no backoff holds up what comes later", async () => {
+    const { table, life, poll } = createRelay()
+    table.putAll(["bad"])
+    life.claim.mockRejectedValue(new Error("denied"))
+    await expect(poll()).rejects.toThrow("denied")
     for (let polls = 0; polls < 3; polls++) {
-      const done = poll().catch(() => {})
-      await pass(2000)
-      await done
+      await pass(10_000)
+      expect(await poll()).toBe("done")
     }
-    expect([...started].sort()).toEqual(names(60))
+    expect(life.claimFailed).toHaveBeenCalledOnce()
   })
 
   it("of a stop under way is not held up by it", async () => {

@@ -19,6 +19,8 @@ import { HandlerContexts } from "./handler-context.ts"
 import { type HeldEvent, LeaseKeeper } from "./lease-keeper.ts"
 import { type LastPage, Poll, type PollOutcome } from "./poll.ts"
 import { Running } from "./running.ts"
+import type { Row } from "./status-index.ts"
+import { TroubledRows } from "./troubled-rows.ts"
 
 export interface RelayOptions {
   concurrency: number
@@ -51,10 +53,13 @@ export class Relay {
   private pace: Pace = "ahead"
   private readonly window: ClaimWindow
   private lastStretch = 0
+  private readonly troubled = new TroubledRows()
+  /** Claims that failed while nothing in this poll has succeeded: whether row or database is to blame is not known yet. */
+  private failedClaims: { row: Row; error: unknown; isKnown: boolean }[] = []
 
   constructor(
     private readonly life: EventLife,
-    options: RelayOptions,
+    private readonly options: RelayOptions,
   ) {
     this.maxSettling = Math.max(MAX_SETTLING.least, Math.min(options.concurrency, MAX_SETTLING.most))
     this.window = new ClaimWindow(options.batchSize, options.concurrency)
@@ -74,7 +79,7 @@ export class Relay {
    *
    * @param handler - Runs for each event.
    * @param until - When to claim nothing more in this poll, on the clock of `performance`.
-   * @throws what a read or a claim was rejected with, after what was claimed has been handled.
+   * @throws what a read or the first claim was rejected with, if nothing in this poll has succeeded.
    */
   async handleDue(handler: (event: BusEvent) => Promise<void>, until: number): Promise<PollOutcome> {
     this.handler = handler
@@ -226,9 +231,12 @@ export class Relay {
     if (this.running.free === 0) return
     if (!this.due.isExhausted && !this.mustEnd(poll)) return
     const outcome = this.outcome()
-    this.due.end()
     this.poll = undefined
-    poll.end(outcome)
+    if (this.failedClaims[0] && this.isForTheDatabase) poll.fail(this.failedClaims[0].error)
+    if (poll.hasFailed) this.failedClaims = []
+    else this.reportFailedClaims()
+    this.due.end()
+    poll.end(outcome, (error) => this.life.interrupted(error))
   }
 
   private outcome(): PollOutcome {
@@ -256,13 +264,40 @@ export class Relay {
       entry.outcome = await this.life.claim(entry.row)
     } catch (error) {
       entry.outcome = { kind: "unreadable" }
-      this.poll?.fail(error)
-      // It was given back, or never taken: the next poll may try again.
-      this.due.released(entry)
+      this.onClaimFailed(entry, error)
+      this.advance()
+      return
     }
+    this.onSuccess(entry)
     if (entry.outcome.kind === "won") this.onWon(entry, entry.outcome.claim)
     if (entry.outcome.kind === "lost") this.onLost(entry)
     this.advance()
+  }
+
+  /** One row that can't be claimed stops nobody; a whole page of them ends the poll. */
+  private onClaimFailed({ row }: Queued, error: unknown): void {
+    this.failedClaims.push({ row, error, isKnown: this.troubled.has(row.id) })
+    this.due.setAside(row, this.troubled.failed(row.id))
+    this.window.narrow()
+    if (this.poll?.hasSucceeded) this.reportFailedClaims()
+    else if (this.failedClaims.length >= this.options.batchSize) this.poll?.fail(error)
+  }
+
+  private onSuccess({ row }: Queued): void {
+    this.troubled.succeeded(row.id)
+    if (this.poll) this.poll.hasSucceeded = true
+    this.reportFailedClaims()
+  }
+
+  /** Whether claims of which none succeeded tell of a database that is not there: all but a single row that has failed before. */
+  private get isForTheDatabase(): boolean {
+    return this.failedClaims.length > 1 || this.failedClaims.some(({ isKnown }) => !isKnown)
+  }
+
+  private reportFailedClaims(): void {
+    for (const { row, error } of this.failedClaims.splice(0)) {
+      this.troubled.reportOnce(row.id, () => this.life.claimFailed(row, error))
+    }
   }
 
   private onWon(entry: Queued, { hold, isLastAttempt, wasRecovered }: Claim): void {
