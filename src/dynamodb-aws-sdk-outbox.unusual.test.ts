@@ -13,7 +13,7 @@ const never = () => new Promise(() => {})
 it.each([
   ["a message that is an object", { code: 7 }, "{ code: 7 }"],
   ["a message that is a number", 7, "7"],
-  ["no message", undefined, "Error"],
+  ["no message", undefined, "Error without a message"],
 ])("an error with %s is a failure like any other", async (_, message, stored) => {
   const all = createOutbox(holding(item("e1")))
   all.onEvent(async () => {
