@@ -38,6 +38,40 @@ describe.each([
   })
 })
 
+test.each([
+  ["waits", false],
+  ["is being handled by another worker", true],
+])(
+  "and published anew, its id is another event: a late success of the first leaves it alone while it %s",
+  async (_, isHandled) => {
+    const table = await createTable()
+    const [first, second] = [closedGate(), closedGate()]
+    const old = startWorker(table, {
+      processingTimeoutMs: 60_000,
+      handler: ({ payload }) => (payload === "first" ? first.passed : undefined),
+    })
+    await old.outbox.publish([someEvent({ id: "reused", payload: "first", occurredAt: new Date(1) })])
+    await until("the first is being handled", () => old.delivered.length === 1)
+
+    // It claims nothing more, but its handler still runs.
+    const stopped = old.outbox.stop()
+    await table.delete("reused")
+    const publisher = outboxOn(table)
+    await publisher.publish([someEvent({ id: "reused", payload: "second", occurredAt: new Date(2) })])
+    const other = isHandled ? startWorker(table, { handler: () => second.passed }) : undefined
+    if (other) await until("the second is being handled", () => other.delivered.length === 1)
+    const before = await table.read("reused")
+    first.open()
+    await stopped
+    expect(await table.read("reused")).toEqual(before)
+
+    second.open()
+    const last = other ?? startWorker(table)
+    await until("the second is completed", async () => (await table.read("reused"))?.status === "completed")
+    expect(last.delivered.map(({ payload }) => payload)).toEqual(["second"])
+  },
+)
+
 test.each(["claim", "complete", "fail", "recover"] as const)("just before its %s", async (step) => {
   const table = await createTable()
   const client = newClient()

@@ -38,7 +38,7 @@ test("the handler's own ConditionalCheckFailedException is a failure like any ot
 test.each([
   ["a string", "just text", "just text"],
   ["undefined", undefined, "undefined"],
-  ["an object", { code: 7 }, "[object Object]"],
+  ["an object", { code: 7 }, "{ code: 7 }"],
 ])("a handler may throw %s", async (_name, thrown, message) => {
   const table = await createTable()
   const worker = startWorker(table, { maxRetries: 1, handler: () => Promise.reject(thrown) })

@@ -93,7 +93,7 @@ test("a bare array is a collector too, and its items count towards the limit", a
 
   const oneMore = outbox.publish([someEvent()], items as unknown as DynamoDBAwsSdkTransactionCollector)
   await expect(oneMore).rejects.toThrow(BatchSizeLimitError)
-  await expect(oneMore).rejects.toThrow("Cannot publish 101 events")
+  await expect(oneMore).rejects.toThrow("collector already holds 100 of the 100 items")
   expect(items).toHaveLength(100)
   expect(requests).toEqual([])
 

@@ -243,7 +243,11 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     const wasRecovered = item.lastError === PROCESSING_TIMEOUT
     const isLastAttempt = read.retryCount + 1 >= this.config.maxRetries
     const occurredAt = new Date(read.event.occurredAt)
-    return { kind: "won", claim: { ...read, occurredAt, hold, wasRecovered, isLastAttempt } }
+    const storedOccurredAt = item.occurredAt as string
+    return {
+      kind: "won",
+      claim: { ...read, occurredAt, storedOccurredAt, hold, wasRecovered, isLastAttempt },
+    }
   }
 
   private claimFailed(hold: Hold, claimedAt: number, error: unknown): ClaimOutcome {
@@ -280,9 +284,10 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   }
 
   /** active → completed: the handler has succeeded. */
-  private async complete({ hold }: Claim): Promise<void> {
+  private async complete({ hold, storedOccurredAt }: Claim): Promise<void> {
     this.deadline.handlerEnded()
-    await this.settle(hold, transitions.complete(this.config.tableName, hold.id, Date.now()))
+    const event = { id: hold.id, occurredAt: storedOccurredAt }
+    await this.settle(hold, transitions.complete(this.config.tableName, event, Date.now()))
   }
 
   /** active → created or failed: the handler has thrown `error`; or created, not counted, if that asks for it. */

@@ -91,7 +91,16 @@ export class EventTable {
         const hold = { id: row.id, token, leaseEndsAt, dueAt }
         const occurredAt = new Date(dueAt)
         const busEvent = { id: row.id, type: "t", payload: row.id, occurredAt }
-        const claim = { hold, event: busEvent, occurredAt, retryCount, wasRecovered, isLastAttempt }
+        const storedOccurredAt = occurredAt.toISOString()
+        const claim = {
+          hold,
+          event: busEvent,
+          occurredAt,
+          storedOccurredAt,
+          retryCount,
+          wasRecovered,
+          isLastAttempt,
+        }
         return { kind: "won", claim }
       }),
       renew: vi.fn<EventLife["renew"]>(async (hold, leaseEndsAt) => {

@@ -9,6 +9,8 @@ export interface Claim {
   readonly event: BusEvent
   /** When the event occurred, whatever its handler makes of the event. */
   readonly occurredAt: Date
+  /** The same as the table holds it: with the id, it tells this event from another one published anew under the id. */
+  readonly storedOccurredAt: string
   /** Attempts before this one. */
   readonly retryCount: number
   /** The last attempt ended with its worker, or outlived its time. */

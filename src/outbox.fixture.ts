@@ -65,7 +65,7 @@ function updateStep({ ConditionExpression = "", ExpressionAttributeValues }: Upd
   if (ConditionExpression.includes(CONDITIONS.leaseOver)) return "recover"
   if (ConditionExpression === CONDITIONS.asRecovered) return "setAside"
   if (ConditionExpression === CONDITIONS.failed) return "retry"
-  if (ConditionExpression === CONDITIONS.existsUncompleted) return "complete"
+  if (ConditionExpression.endsWith(CONDITIONS.uncompleted)) return "complete"
   if (isFailure) return "fail"
   return ExpressionAttributeValues?.[":set_status"] === "active" ? "renew" : "release"
 }

@@ -300,6 +300,7 @@ describe("leases", () => {
         hold: { id, token: "t", leaseEndsAt: NOW, dueAt: NOW },
         event: { id, type: "t", payload: 1, occurredAt: new Date(NOW) },
         occurredAt: new Date(NOW),
+        storedOccurredAt: new Date(NOW).toISOString(),
         retryCount: 0,
         wasRecovered: false,
         isLastAttempt: false,

@@ -5,6 +5,7 @@ import { toItem } from "./event-item.ts"
 import type { FailedAttempt, Hold } from "./transitions.ts"
 import * as transitions from "./transitions.ts"
 
+const OCCURRED = "2026-01-01T00:00:00.000Z"
 const hold: Hold = { id: "e1", token: "t1", leaseEndsAt: 2000, dueAt: 900 }
 const Key = { id: "e1" }
 const TableName = "outbox"
@@ -174,17 +175,27 @@ describe("fail", () => {
   })
 })
 
-it("complete: whoever holds the claim, but never an item that is gone or completed; it leaves the index", () => {
-  expect(transitions.complete(TableName, "e1", 1000)).toEqual({
+it("complete: whoever holds the claim, but never an item that is gone, completed or another event; it leaves the index", () => {
+  expect(transitions.complete(TableName, { id: "e1", occurredAt: OCCURRED }, 1000)).toEqual({
     TableName,
     Key,
     UpdateExpression:
       "SET #status = :set_status, #completedOn = :set_completedOn REMOVE #gsiSortKey, #claimToken, #nextRetryAt",
-    ConditionExpression: "attribute_exists(id) AND #status <> :completed",
-    ExpressionAttributeNames: names("status", "completedOn", "gsiSortKey", "claimToken", "nextRetryAt"),
+    ConditionExpression:
+      "#occurredAt = :occurredAt AND (attribute_exists(#claimToken) OR attribute_exists(#startedOn)) AND #status <> :completed",
+    ExpressionAttributeNames: names(
+      "status",
+      "completedOn",
+      "gsiSortKey",
+      "claimToken",
+      "nextRetryAt",
+      "occurredAt",
+      "startedOn",
+    ),
     ExpressionAttributeValues: {
       ":set_status": "completed",
       ":set_completedOn": 1000,
+      ":occurredAt": OCCURRED,
       ":completed": "completed",
     },
   })
@@ -256,7 +267,7 @@ it("retry: only what is failed; due now, with all attempts before it and no trac
     Key,
     UpdateExpression:
       "SET #status = :set_status, #retryCount = :set_retryCount, #gsiSortKey = :set_gsiSortKey " +
-      "REMOVE #lastError, #nextRetryAt, #startedOn, #claimToken",
+      "REMOVE #lastError, #nextRetryAt, #startedOn",
     ConditionExpression: "#status = :failed",
     ExpressionAttributeNames: names(
       "status",
@@ -265,7 +276,6 @@ it("retry: only what is failed; due now, with all attempts before it and no trac
       "lastError",
       "nextRetryAt",
       "startedOn",
-      "claimToken",
     ),
     ExpressionAttributeValues: {
       ":set_status": "created",
@@ -284,7 +294,7 @@ it("no update works without a condition, and each refers to exactly the names an
     transitions.fence(TableName, hold, 1000),
     transitions.fail(TableName, hold, retried),
     transitions.fail(TableName, hold, dead),
-    transitions.complete(TableName, "e1", 1000),
+    transitions.complete(TableName, { id: "e1", occurredAt: OCCURRED }, 1000),
     transitions.recover(TableName, { id: "e1", token: "r1" }, retried, 1, 3000),
     transitions.recover(TableName, { id: "e1", token: "r1" }, dead, undefined, 3000),
     transitions.setAside(TableName, "e1", dead, retried),

@@ -57,7 +57,9 @@ export const CONDITIONS = {
   done: "#status = :next AND #claimToken = :mine AND #gsiSortKey = :nextKey",
   asRecovered: "#status = :recovered AND #gsiSortKey = :recoveredKey",
   failed: "#status = :failed",
-  existsUncompleted: "attribute_exists(id) AND #status <> :completed",
+  /** Not another event that was published anew under the id: one that has been claimed before, and occurred at the same time. */
+  thisEvent: "#occurredAt = :occurredAt AND (attribute_exists(#claimToken) OR attribute_exists(#startedOn))",
+  uncompleted: "#status <> :completed",
 } as const
 
 type Put = NonNullable<NonNullable<TransactWriteCommandInput["TransactItems"]>[number]["Put"]>
@@ -173,22 +175,31 @@ export function setAside(
 /**
  * active → completed. The handler has succeeded, so the event is delivered, whoever holds the claim by now: settling
  * it saves a redelivery.
+ *
+ * @param event - `occurredAt` as it is stored.
  */
-export function complete(tableName: string, id: string, now: number): UpdateCommandInput {
+export function complete(
+  tableName: string,
+  { id, occurredAt }: { id: string; occurredAt: string },
+  now: number,
+): UpdateCommandInput {
   return update(tableName, id, {
     set: { status: EventStatus.COMPLETED, completedOn: now },
     // Without its sort key the item leaves the index.
     remove: ["gsiSortKey", "claimToken", "nextRetryAt"],
-    condition: CONDITIONS.existsUncompleted,
-    values: { completed: EventStatus.COMPLETED },
+    condition: `${CONDITIONS.thisEvent} AND ${CONDITIONS.uncompleted}`,
+    values: { occurredAt, completed: EventStatus.COMPLETED },
   })
 }
 
-/** failed → created, due now. Can't touch work under way, nor create an item for an unknown id. */
+/**
+ * failed → created, due now. Can't touch work under way, nor create an item for an unknown id. The claim token stays: the late success
+ * of a handler that exceeded its timeout still settles the event.
+ */
 export function retry(tableName: string, id: string, now: number): UpdateCommandInput {
   return update(tableName, id, {
     set: { status: EventStatus.CREATED, retryCount: 0, gsiSortKey: now },
-    remove: ["lastError", "nextRetryAt", "startedOn", "claimToken"],
+    remove: ["lastError", "nextRetryAt", "startedOn"],
     condition: CONDITIONS.failed,
     values: { failed: EventStatus.FAILED },
   })

@@ -65,12 +65,13 @@ export async function drainByBareLoop(
   let next = 0
   const loop = async () => {
     while (next < events.length) {
-      const { id } = events[next++] as BusEvent
+      const { id, occurredAt: at } = events[next++] as BusEvent
+      const event = { id, occurredAt: at.toISOString() }
       const now = Date.now()
       const hold = { id, token: randomUUID(), leaseEndsAt: now + LEASE_MS, dueAt: now }
       await documents.send(new UpdateCommand(transitions.claim(tableName, hold, now)))
       handled.push(id)
-      await documents.send(new UpdateCommand(transitions.complete(tableName, id, Date.now())))
+      await documents.send(new UpdateCommand(transitions.complete(tableName, event, Date.now())))
     }
   }
   const measured = await timed(events.length, async () => {

@@ -74,7 +74,7 @@ export function buildersWorker(wire: Wire, { tableName }: Place): SystemWorker {
       }
       const written = await write(transitions.claim(tableName, hold, now))
       if (written === "error") {
-        await write(transitions.release(tableName, hold))
+        await write(transitions.fence(tableName, hold, now))
         return "error"
       }
       if (written === "refused") return "lost"
@@ -89,8 +89,8 @@ export function buildersWorker(wire: Wire, { tableName }: Place): SystemWorker {
       return "won"
     },
     complete: async (id) => {
-      drop(id)
-      await settle(transitions.complete(tableName, id, Date.now()))
+      const occurredAt = drop(id).occurredAt.toISOString()
+      await settle(transitions.complete(tableName, { id, occurredAt }, Date.now()))
       return "done"
     },
     release: async (id) => {

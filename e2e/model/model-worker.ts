@@ -69,8 +69,8 @@ export class ModelWorker {
       now,
     })
     if (result === "error") {
-      // Perhaps it was claimed after all.
-      this.wire.write({ kind: "release", id, hold })
+      // Perhaps it was claimed after all, or will be.
+      this.wire.write({ kind: "fence", id, hold, claimedAt: now })
       return "error"
     }
     if (result === "refused") return "lost"
@@ -86,8 +86,8 @@ export class ModelWorker {
   }
 
   complete(id: string): string {
-    this.drop(id)
-    this.wire.settle({ kind: "complete", id, now: this.clock() })
+    const { occurredAt } = this.drop(id)
+    this.wire.settle({ kind: "complete", id, occurredAt, now: this.clock() })
     return "done"
   }
 

@@ -11,6 +11,7 @@ import type { Wire } from "./wire.ts"
 /** The steps that are private. */
 interface Steps extends EventLife {
   errors: { onError: (error: OutboxError) => void }
+  abandoned: { idle(): Promise<void> }
   recover(row: Row): Promise<void>
 }
 
@@ -48,6 +49,7 @@ export function outboxWorker(wire: Wire, place: Place): SystemWorker {
         if (outcome.kind === "won") claims.set(row.id, outcome.claim)
         return outcome.kind
       } catch {
+        await steps.abandoned.idle()
         return "error"
       }
     },

@@ -44,8 +44,9 @@ export type Write =
   | { kind: "claim"; id: string; token: Token; leaseEndsAt: number; now: number }
   | { kind: "renew"; id: string; hold: ModelHold; leaseEndsAt: number }
   | { kind: "release"; id: string; hold: ModelHold }
+  | { kind: "fence"; id: string; hold: ModelHold; claimedAt: number }
   | { kind: "fail"; id: string; hold: ModelHold; attempt: ModelAttempt }
-  | { kind: "complete"; id: string; now: number }
+  | { kind: "complete"; id: string; occurredAt: number; now: number }
   | {
       kind: "recover"
       id: string
@@ -90,13 +91,17 @@ function isAllowed(item: ModelItem, write: Update): boolean {
       return isMine(item, write.hold) || isDone(item, "active", write.hold.token, write.leaseEndsAt)
     case "release":
       return isMine(item, write.hold) || isDone(item, "created", write.hold.token, write.hold.dueAt)
+    case "fence":
+      return isMine(item, write.hold) || (item.status === "created" && key <= write.claimedAt)
     case "fail":
       return (
         isMine(item, write.hold) ||
         isDone(item, write.attempt.status, write.hold.token, write.attempt.gsiSortKey)
       )
-    case "complete":
-      return item.status !== "completed"
+    case "complete": {
+      const wasClaimed = item.claimToken !== undefined || item.startedOn !== undefined
+      return item.status !== "completed" && item.occurredAt === write.occurredAt && wasClaimed
+    }
     case "recover":
       return (
         (item.status === "active" && key <= write.now && item.retryCount === write.seenCount) ||
@@ -132,6 +137,10 @@ function change(item: ModelItem, write: Update): void {
       Object.assign(item, { status: "created", gsiSortKey: write.hold.dueAt })
       delete item.startedOn
       return
+    case "fence":
+      Object.assign(item, { status: "created", gsiSortKey: write.claimedAt + 1 })
+      delete item.startedOn
+      return
     case "fail":
     case "setAside":
       failed(item, write.attempt)
@@ -151,7 +160,6 @@ function change(item: ModelItem, write: Update): void {
       delete item.lastError
       delete item.nextRetryAt
       delete item.startedOn
-      delete item.claimToken
       return
   }
 }
