@@ -6,6 +6,8 @@ import { forEachBounded } from "./bounded.ts"
 import type { Hold } from "./transitions.ts"
 
 const FENCES_AT_ONCE = 10
+/** Due queries follow each other closely; an item that can't be written now can't be written a moment later either. */
+const RETRY_PAUSE_MS = 1000
 
 interface AbandonedClaim {
   readonly hold: Hold
@@ -17,6 +19,8 @@ interface AbandonedClaim {
 export class AbandonedClaims {
   /** Those whose fence has failed. */
   private readonly unfenced = new Set<AbandonedClaim>()
+  /** On the clock of `performance`. */
+  private retryAt = 0
   private readonly underWay = new Set<Promise<unknown>>()
 
   /**
@@ -33,11 +37,12 @@ export class AbandonedClaims {
     void this.send({ hold, claimedAt, pointlessAt: performance.now() + this.leaseMs })
   }
 
-  /** Sends again the fences that have failed: to be called when the database responds. */
+  /** Sends again the fences that have failed, a pause after the last failure: to be called when the database responds. */
   retry(): void {
+    const now = performance.now()
+    if (now < this.retryAt) return
     const claims = [...this.unfenced]
     this.unfenced.clear()
-    const now = performance.now()
     void forEachBounded(
       claims.filter(({ pointlessAt }) => pointlessAt > now),
       FENCES_AT_ONCE,
@@ -51,7 +56,10 @@ export class AbandonedClaims {
   }
 
   private async send(claim: AbandonedClaim): Promise<void> {
-    const fence = this.write(claim.hold, claim.claimedAt).catch(() => this.unfenced.add(claim))
+    const fence = this.write(claim.hold, claim.claimedAt).catch(() => {
+      this.unfenced.add(claim)
+      this.retryAt = performance.now() + RETRY_PAUSE_MS
+    })
     this.underWay.add(fence)
     await fence
     this.underWay.delete(fence)
