@@ -28,6 +28,7 @@ const defaults = {
   maxRetries: 5,
   pollIntervalMs: 1000,
   baseBackoffMs: 1000,
+  maxBackoffMs: 2_147_483_647,
   maxErrorBackoffMs: 30_000,
   processingTimeoutMs: 30_000,
 }
@@ -51,6 +52,7 @@ it("takes every optional option as undefined, also where undefined is told from 
     maxRetries: undefined,
     pollIntervalMs: undefined,
     baseBackoffMs: undefined,
+    maxBackoffMs: undefined,
     maxErrorBackoffMs: undefined,
     processingTimeoutMs: undefined,
     getCollector: undefined,
@@ -67,6 +69,7 @@ it("keeps every value that is given", () => {
     maxRetries: 2,
     pollIntervalMs: 11,
     baseBackoffMs: 12,
+    maxBackoffMs: 15,
     maxErrorBackoffMs: 13,
     processingTimeoutMs: 14,
     getCollector,
@@ -104,6 +107,7 @@ describe("the limits of each number", () => {
     },
     pollIntervalMs: milliseconds,
     baseBackoffMs: milliseconds,
+    maxBackoffMs: milliseconds,
     maxErrorBackoffMs: milliseconds,
     processingTimeoutMs: {
       good: [0.5, 1, MAX_DELAY],

@@ -66,6 +66,12 @@ export interface DynamoDBAwsSdkOutboxConfig extends OrUndefined<OutboxConfig> {
    */
   baseBackoffMs?: number | undefined
   /**
+   * Longest delay between two attempts of an event. Without it the delay doubles with every attempt, so after an outage of
+   * hours the next attempt may be hours away. Milliseconds, at least 0, or Infinity.
+   * @default Infinity: no limit but that of 24.8 days
+   */
+  maxBackoffMs?: number | undefined
+  /**
    * Longest pause between polls while polling fails. Milliseconds, at least 0, or Infinity.
    * @default 30000
    */
@@ -127,6 +133,7 @@ const NUMBERS = {
   },
   pollIntervalMs: milliseconds(1000),
   baseBackoffMs: milliseconds(1000),
+  maxBackoffMs: milliseconds(MAX_DELAY_MS),
   maxErrorBackoffMs: milliseconds(30_000),
   processingTimeoutMs: {
     fallback: 30_000,
@@ -186,6 +193,7 @@ export function resolveConfig(config: DynamoDBAwsSdkOutboxConfig): ResolvedConfi
     maxRetries: numberOption("maxRetries", config.maxRetries),
     pollIntervalMs: numberOption("pollIntervalMs", config.pollIntervalMs),
     baseBackoffMs: numberOption("baseBackoffMs", config.baseBackoffMs),
+    maxBackoffMs: numberOption("maxBackoffMs", config.maxBackoffMs),
     maxErrorBackoffMs: numberOption("maxErrorBackoffMs", config.maxErrorBackoffMs),
     processingTimeoutMs: numberOption("processingTimeoutMs", config.processingTimeoutMs),
     ...(getCollector && { getCollector }),

@@ -73,6 +73,22 @@ describe("a handler that fails", () => {
     return all
   }
 
+  it.each([
+    [20_000, 20_000],
+    [undefined, 32_000],
+  ])("is retried after at most maxBackoffMs (%o)", async (maxBackoffMs, delayMs) => {
+    vi.spyOn(Math, "random").mockReturnValue(0.5) // no jitter
+    const all = createOutbox(holding(item("e1", { retryCount: 5 })), {
+      maxRetries: 10,
+      maxBackoffMs,
+    })
+    all.onEvent(() => Promise.reject(new Error("boom")))
+    all.start()
+    await pass(100)
+    expect(all.inputsOf("fail")[0]?.ExpressionAttributeValues[":set_nextRetryAt"]).toBe(NOW + delayMs)
+    await all.outbox.stop()
+  })
+
   it("is retried after the backoff, and reported as a HandlerError", async () => {
     const all = failing({ retryCount: NumberValue.from("2") })
     vi.spyOn(Math, "random").mockReturnValue(0.5)

@@ -331,13 +331,9 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   }
 
   private failedAttempt(error: unknown, retryCount: number, occurredAt: Date, dueAt: number): FailedAttempt {
-    const backoff = (attempt: number) => retryDelay(this.config.baseBackoffMs, attempt)
-    return failedAttempt(
-      { error, retryCount, occurredAt, dueAt },
-      this.config.maxRetries,
-      backoff,
-      Date.now(),
-    )
+    const { baseBackoffMs, maxBackoffMs, maxRetries } = this.config
+    const backoff = (attempt: number) => Math.min(retryDelay(baseBackoffMs, attempt), maxBackoffMs)
+    return failedAttempt({ error, retryCount, occurredAt, dueAt }, maxRetries, backoff, Date.now())
   }
 
   /**
