@@ -27,7 +27,7 @@ describe("a failed attempt is reported", () => {
     reporter.attemptFailed(boom, event, { status: "created", retryCount: 1, error: "boom", gsiSortKey: 1 })
     expect(onError).toHaveBeenCalledOnce()
     expect(onError.mock.lastCall?.[0]).toBeInstanceOf(HandlerError)
-    expect(onError.mock.lastCall?.[0]).toMatchObject({ event, cause: boom })
+    expect(onError.mock.lastCall?.[0]).toMatchObject({ event, cause: boom, attempt: 1 })
   })
 
   it("as a MaxRetriesExceededError with the dead letter when it was the last one", () => {

@@ -31,7 +31,8 @@ export class ErrorReporter {
       const deadLetter = { ...event, error: message, retryCount }
       this.report(readable(error, (cause) => new MaxRetriesExceededError(cause, deadLetter)))
     } else {
-      this.report(readable(error, (cause) => new HandlerError(cause, event)))
+      const context = written && { attempt: written.retryCount }
+      this.report(readable(error, (cause) => new HandlerError(cause, event, context)))
     }
   }
 
