@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest"
 import { allPromisesRun } from "./deferred.fixture.ts"
 import { formatErrorMessage } from "./error-message.ts"
-import { reportEventError } from "./error-reporting.ts"
+import { reportError, reportEventError } from "./error-reporting.ts"
 import { HandlerError, MaxRetriesExceededError, type OutboxError } from "./errors.ts"
 import { anEvent } from "./manual-outbox.fixture.ts"
 
@@ -64,6 +64,19 @@ describe("reportEventError", () => {
       { type: "OutboxEventBusWarning", detail: expect.stringContaining("logger down") },
     )
   })
+})
+
+it.each(["message", "name"])("reports an error of a user's whose %s can't be read", (property) => {
+  const error = new HandlerError(failure, anEvent())
+  Object.defineProperty(error, property, {
+    get() {
+      throw new Error("hostile")
+    },
+  })
+  const onError = vi.fn()
+  reportError(onError, error)
+  expect(onError).toHaveBeenCalledOnce()
+  expect(onError.mock.calls[0]?.[0] === error).toBe(true)
 })
 
 describe("formatErrorMessage", () => {

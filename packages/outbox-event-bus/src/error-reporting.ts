@@ -14,7 +14,9 @@ import type { ErrorHandler } from "./outbox.ts"
  * @param error - what to report
  */
 export function reportError(onError: ErrorHandler | undefined, error: OutboxError): void {
-  callGuarded(`the error handler, given ${error.name}: ${error.message}`, () => onError?.(error))
+  callGuarded(`the error handler, given ${nameOf(error)}: ${formatErrorMessage(error)}`, () =>
+    onError?.(error),
+  )
 }
 
 /**
@@ -39,5 +41,14 @@ export function reportEventError(
     reportError(onError, new MaxRetriesExceededError(error, failedEvent))
   } else {
     reportError(onError, new HandlerError(error, event, { attempt: retryCount }))
+  }
+}
+
+/** Also of a user's own error, whose `name` may be a getter that throws. */
+function nameOf(error: OutboxError): string {
+  try {
+    return String(error.name)
+  } catch {
+    return "an error"
   }
 }

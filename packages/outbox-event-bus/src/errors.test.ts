@@ -293,3 +293,7 @@ describe("the messages", () => {
     expect(examples.HandlerError.cause).toBe(cause)
   })
 })
+
+it("a line break in an event type does not break the line of a message", () => {
+  expect(new core.DuplicateListenerError("a\nb").message).toContain('Event type "a\\nb" already has')
+})

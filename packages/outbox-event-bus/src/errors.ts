@@ -174,7 +174,7 @@ export class DuplicateListenerError extends ConfigurationError {
   /** @param eventType - the event type whose handler is there already */
   constructor(eventType: string) {
     super(
-      `Event type "${eventType}" already has a listener. You can only register one handler per event type.`,
+      `Event type ${JSON.stringify(eventType)} already has a listener. You can only register one handler per event type.`,
       { eventType },
     )
   }

@@ -3,30 +3,34 @@
 import { DuplicateListenerError } from "./errors.ts"
 import type { AnyListener } from "./event.ts"
 
-/** A listener that the bus has wrapped knows the function that was registered, which is the one that users name. */
-interface WrappedListener extends AnyListener {
-  original?: AnyListener
-}
-
-/** Runs `handler` in its place; what users registered, look up and remove stays `handler`. */
-export function wrapListener(handler: AnyListener, wrapper: AnyListener): AnyListener {
-  return Object.assign(wrapper, { original: handler })
-}
+/** What runs for a type, and the function that users name when they look it up or remove it. */
+type Registration = { readonly listener: AnyListener; original: AnyListener }
 
 /** The handlers of a bus. */
 export class ListenerRegistry {
-  private readonly listeners = new Map<string, WrappedListener>()
+  private readonly listeners = new Map<string, Registration>()
 
   /** @throws {@link DuplicateListenerError} for a type that has a handler */
   add(eventType: string, listener: AnyListener): void {
     if (this.listeners.has(eventType)) throw new DuplicateListenerError(eventType)
-    this.listeners.set(eventType, listener)
+    this.listeners.set(eventType, { listener, original: listener })
+  }
+
+  /**
+   * Lets users name the handler of a type by `original`, whatever has been wrapped around that.
+   *
+   * @returns what runs for the type
+   */
+  nameBy(eventType: string, original: AnyListener): AnyListener | undefined {
+    const registered = this.listeners.get(eventType)
+    if (registered) registered.original = original
+    return registered?.listener
   }
 
   /** Removes the handler of a type, if it is this one. */
   remove(eventType: string, listener: AnyListener): void {
     const registered = this.listeners.get(eventType)
-    if (registered && (registered === listener || registered.original === listener)) {
+    if (registered && (registered.listener === listener || registered.original === listener)) {
       this.listeners.delete(eventType)
     }
   }
@@ -39,13 +43,12 @@ export class ListenerRegistry {
 
   /** What runs for a type. */
   find(eventType: string): AnyListener | undefined {
-    return this.listeners.get(eventType)
+    return this.listeners.get(eventType)?.listener
   }
 
   /** The handler of a type, as it was registered. */
   findOriginal(eventType: string): AnyListener | undefined {
-    const registered = this.listeners.get(eventType)
-    return registered?.original ?? registered
+    return this.listeners.get(eventType)?.original
   }
 
   /** The types that have a handler, in the order of registration. */

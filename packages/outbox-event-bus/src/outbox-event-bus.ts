@@ -11,7 +11,7 @@ import {
 import type { AnyListener, BusEvent, BusEventInput, EventHandler, FailedBusEvent } from "./event.ts"
 import type { IOutboxEventBus } from "./event-bus.ts"
 import type { UntypedEvents } from "./event-map.ts"
-import { ListenerRegistry, wrapListener } from "./listener-registry.ts"
+import { ListenerRegistry } from "./listener-registry.ts"
 import { mapConcurrently } from "./map-concurrently.ts"
 import type {
   EmitMiddleware,
@@ -160,17 +160,20 @@ export const OutboxEventBus = class OutboxEventBus<TTransaction> implements IOut
     assertHandler(eventType, handler)
     let isRunning = false
     // It keeps the type until it has succeeded: an event that came meanwhile would otherwise be nobody's.
-    const untilSuccess = wrapListener(handler as AnyListener, async (event) => {
-      if (isRunning) throw this.onceIsBusy(event as BusEvent)
+    const untilSuccess = async (event: BusEvent<T, P>) => {
+      if (isRunning) throw this.onceIsBusy(event)
       isRunning = true
       try {
-        await handler(event as BusEvent<T, P>)
+        await handler(event)
       } finally {
         isRunning = false
       }
-      this.off(eventType, untilSuccess)
-    })
-    return this.on(eventType, untilSuccess as EventHandler<T, P>)
+      if (registered) this.off(eventType, registered)
+    }
+    this.on(eventType, untilSuccess)
+    // Not untilSuccess itself where the on() of a subclass wraps what it is given.
+    const registered = this.listeners.nameBy(eventType, handler as AnyListener)
+    return this
   }
 
   subscribe<T extends string, P = unknown>(eventTypes: readonly T[], handler: EventHandler<T, P>): this {

@@ -73,3 +73,22 @@ it("the very object that the outbox delivers reaches handlers and waitFor", asyn
   await deliver?.(awaited)
   expect(await waiting).toBe(awaited)
 })
+
+it("a once handler and waitFor() free the type also where a subclass wraps what on() is given", async () => {
+  class Traced extends OutboxEventBus<string> {
+    override on<T extends string, P = unknown>(eventType: T, handler: EventHandler<T, P>): this {
+      return super.on<T, P>(eventType, async (event) => handler(event))
+    }
+  }
+  const outbox = new ManualOutbox()
+  const bus = new Traced(outbox, () => {})
+  bus.start()
+  const handler = vi.fn(async () => {})
+  bus.once("a", handler)
+  expect(bus.getListener("a")).toBe(handler)
+  await outbox.deliver({ type: "a" })
+  bus.once("b", handler).off("b", handler)
+  await expect(bus.waitFor("c", 1)).rejects.toThrow("Timed out")
+  expect(bus.eventNames()).toEqual([])
+  expect(handler).toHaveBeenCalledOnce()
+})
