@@ -1,14 +1,14 @@
-// Owns how code from checked files gets into Markdown: README quotes examples that are type-checked and run, and this
-// script copies them there (`npm run docs:snippets`) or tells where they differ (`npm run docs:check`).
+// Copies code from checked files into Markdown: the docs quote examples that are type-checked and run. `npm run docs:snippets`
+// writes README.md, docs/*.md and packages/*/README.md; `npm run docs:check` reports where they differ from their sources.
 //
-// In Markdown, the marker stands on a line of its own above the code fence that it fills; the fence may be missing at first:
+// In Markdown, the marker is on a line of its own above the code fence that it fills; the fence may be missing at first:
 //
 //   <!-- snippet: examples/quick-start.ts#quick-start -->
 //
 // In the example, `// #region quick-start` and `// #endregion` enclose what is quoted (`#` starts the comment in YAML and
-// shell). Without `#region-name` the marker quotes the whole file.
-import { existsSync, readFileSync, writeFileSync } from "node:fs"
-import { basename, resolve } from "node:path"
+// shell). Without `#region-name`, the marker quotes the whole file.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { basename, join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 
 const MARKER = /^[ \t]*<!-- snippet: (?<path>[^\s#]+)(?:#(?<region>[\w-]+))? -->[ \t]*$/
@@ -20,20 +20,21 @@ const FOR_TOOLS_ONLY = /^\s*\/\/ biome-ignore\b/
 
 const LANGUAGES: Record<string, string> = { yml: "yaml", mjs: "js", mts: "ts" }
 
-/** What stands in the way of quoting: the message names the place. */
+/** Why code can't be quoted; the message names the place. */
 class SnippetError extends Error {
   override readonly name = "SnippetError"
 }
 
 /**
- * The Markdown with every marked code fence filled from its file.
+ * Fills every marked code fence from its file.
  *
- * @param readSource - reads a file by the path that stands in the marker
+ * @param readSource - reads a file by the path in the marker
+ * @returns the new Markdown
  */
 export function fillSnippets(markdown: string, readSource: (path: string) => string): string {
   const lines = markdown.split("\n")
   const filled: string[] = []
-  // The fence that the current line is inside of, if any: markers shown in a code block are text.
+  // The fence around the current line, if any: a marker inside a code block is text.
   let openFence: string | undefined
   for (let at = 0; at < lines.length; at++) {
     const line = lines[at] as string
@@ -57,7 +58,7 @@ export function fillSnippets(markdown: string, readSource: (path: string) => str
   return filled.join("\n")
 }
 
-/** The last line of the code fence that begins at `start`, or the line before `start` if none begins there. */
+/** Returns the last line of the code fence that begins at `start`, or the line before `start` if none does. */
 function endOfFence(lines: readonly string[], start: number): number {
   const ticks = FENCE.exec(lines[start] ?? "")?.groups?.ticks
   if (ticks === undefined) return start - 1
@@ -66,7 +67,7 @@ function endOfFence(lines: readonly string[], start: number): number {
   return end
 }
 
-/** A region of a source, or all of it, without what only tools read, moved to the left margin. */
+/** Returns a region of a source, or all of it, without the lines that only tools read, dedented. */
 export function extract(source: string, path: string, region: string | undefined): string {
   const quoted: string[] = []
   const seen: string[] = []
@@ -100,7 +101,7 @@ function dedent(lines: readonly string[]): string[] {
   return lines.map((line) => line.slice(margin))
 }
 
-/** `ts` of `quick-start.ts`, and also of `cdk.ts.txt`, which only tools must not take for TypeScript. */
+/** `ts` for `quick-start.ts`, and also for `cdk.ts.txt`, whose suffix hides it from the type checker. */
 function languageOf(path: string): string {
   const extension = basename(path)
     .replace(/\.txt$/, "")
@@ -114,6 +115,17 @@ function firstDifference(before: string, after: string): number {
   return a.findIndex((line, at) => line !== b[at]) + 1 || a.length
 }
 
+/** README.md, every page of docs/ and every package's README. */
+export function markdownFiles(root = "."): string[] {
+  const pages = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"))
+  const packages = readdirSync(join(root, "packages")).map((name) => `packages/${name}/README.md`)
+  return [
+    "README.md",
+    ...pages.map((name) => `docs/${name}`),
+    ...packages.filter((path) => existsSync(join(root, path))),
+  ]
+}
+
 /** @returns the exit code */
 function main(args: readonly string[]): number {
   const isCheck = args.includes("--check")
@@ -124,16 +136,16 @@ function main(args: readonly string[]): number {
     return readFileSync(path, "utf8")
   }
   let exitCode = 0
-  for (const file of files.length > 0 ? files : ["README.md"]) {
+  for (const file of files.length > 0 ? files : markdownFiles()) {
     try {
       const before = readSource(file)
       const after = fillSnippets(before, readSource)
       const count = after.split("\n").filter((line) => MARKER.test(line)).length
       if (before === after) {
-        console.log(`${file}: ${count} snippets, all as in their files`)
+        if (count > 0) console.log(`${file}: ${count} snippets, all up to date`)
       } else if (isCheck) {
         console.error(
-          `${file}: line ${firstDifference(before, after)} differs from its file. Run: npm run docs:snippets`,
+          `${file}: line ${firstDifference(before, after)} differs from its source. Run: npm run docs:snippets`,
         )
         exitCode = 1
       } else {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { extract, fillSnippets } from "./readme-snippets.ts"
+import { extract, fillSnippets, markdownFiles } from "./markdown-snippets.ts"
 
 const SOURCE = `import x from "x"
 function outer() {
@@ -64,5 +64,15 @@ describe("extract", () => {
     ["// #region a\nx\n// #endregion\n// #region a\nx\n// #endregion\n", /region a occurs twice/],
   ] as const)("refuses %j", ([source, message]) => {
     expect(() => extract(source, "a.ts", "a")).toThrow(message)
+  })
+})
+
+describe("markdownFiles", () => {
+  it("has the README, the pages of docs and the packages' READMEs", () => {
+    const files = markdownFiles()
+    expect(files).toContain("README.md")
+    expect(files).toContain("docs/architecture.md")
+    expect(files).toContain("packages/outbox-event-bus/README.md")
+    expect(files.every((file) => file.endsWith(".md"))).toBe(true)
   })
 })
