@@ -17,16 +17,16 @@ export function forwardToQueue(client: DynamoDBClient, sqs: Queue, queueUrl: str
   const bus = new OutboxEventBus(outbox, (error) => console.error(error))
 
   const publisher = new EventPublisher(bus, {
-    // Every SQS queue takes 10 messages and 256 KiB at a time.
+    // Every SQS queue accepts 10 messages and 256 KiB at a time.
     processingConfig: { bufferSize, maxBatchSize: 10, maxBatchBytes: 256 * 1024 },
   })
   publisher.subscribe(["order.placed", "order.shipped"], async (events) => {
     const { Failed = [] } = await sqs.sendMessageBatch({
       QueueUrl: queueUrl,
-      // An entry's id allows fewer characters than an event's, so entries are numbered.
+      // An entry's id allows fewer characters than an event's id, so entries are numbered.
       Entries: events.map((event, i) => ({ Id: String(i), MessageBody: JSON.stringify(event) })),
     })
-    // SQS reports success although it has refused some of the messages. Only these are retried.
+    // The request succeeds even if SQS refused some messages. Only these are retried.
     return {
       failed: Failed.map(({ Id, Code, Message }) => ({
         id: events[Number(Id)]?.id ?? `of entry ${Id}`,

@@ -1,4 +1,4 @@
-// The operator's tool: lists dead letters, or sets some of them back. Usage: node dead-letters.ts [event id ...]
+// A tool for operators: lists dead letters, or retries some of them. Usage: node dead-letters.ts [event id ...]
 // #region dead-letters
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { DynamoDBAwsSdkOutbox } from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
@@ -18,7 +18,7 @@ if (eventIds.length === 0) {
     })),
   )
 } else {
-  // Mend the cause first: they are due at once, with all attempts before them.
+  // Fix the cause first: they are due at once, with the retry count reset.
   await outbox.retryEvents(eventIds)
 }
 // #endregion

@@ -1,11 +1,20 @@
-/** The examples do what they say, on the tables that they name. */
+/** The examples do what they claim, on the tables that they name. */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { fileURLToPath } from "node:url"
 import { CreateTableCommand, waitUntilTableExists } from "@aws-sdk/client-dynamodb"
 import { DynamoDBAwsSdkOutbox, getDynamoDBAwsSdkCollector } from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
 import { OutboxEventBus } from "outbox-event-bus"
-import { beforeAll, expect, inject, test } from "vitest"
-import { createTable, type Item, newClient, TestTable } from "../e2e/fixture/table.ts"
+import { beforeAll, expect, inject, onTestFinished, test } from "vitest"
+import { createTable, endpoint, type Item, newClient, TestTable } from "../e2e/fixture/table.ts"
 import { until } from "../e2e/fixture/until.ts"
-import { clientFor, createOutboxTable } from "../packages/dynamodb-dev/src/index.ts"
+import {
+  clientFor,
+  createOutboxTable,
+  LOCAL_CREDENTIALS,
+  LOCAL_REGION,
+} from "../packages/dynamodb-dev/src/index.ts"
+import { purgeCompleted } from "./purge-completed.ts"
 import { restoreDeadLetters } from "./restore-original-dead-letters.ts"
 import {
   whenItIsRefused,
@@ -16,9 +25,8 @@ import {
 } from "./transactions.ts"
 
 beforeAll(async () => {
-  const endpoint = inject("endpoint")
-  if (endpoint === null) return
-  const client = clientFor(endpoint)
+  if (inject("endpoint") === null) return
+  const client = clientFor(endpoint())
   await createOutboxTable(client, { tableName: "outbox", projection: "KEYS_ONLY" })
   await client.send(
     new CreateTableCommand({
@@ -50,6 +58,35 @@ const ordersStored = async (orderId: string) =>
   (await new TestTable("orders").all()).filter((order) => order.orderId === orderId)
 const eventsStored = async (orderId: string) =>
   (await new TestTable("outbox").all()).filter((event: Item) => event.payload.orderId === orderId)
+
+test("the quick start stores an order and its event, handles the event, and exits on SIGTERM", async () => {
+  const program = fileURLToPath(new URL("./quick-start.ts", import.meta.url))
+  const child = spawn(process.execPath, ["--import", "tsx", program], {
+    env: {
+      ...process.env,
+      AWS_ENDPOINT_URL_DYNAMODB: endpoint(),
+      AWS_REGION: LOCAL_REGION,
+      AWS_ACCESS_KEY_ID: LOCAL_CREDENTIALS.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: LOCAL_CREDENTIALS.secretAccessKey,
+    },
+    stdio: ["ignore", "pipe", "inherit"],
+  })
+  onTestFinished(() => void child.kill("SIGKILL"))
+  const exit = once(child, "exit")
+  let output = ""
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    output += text
+  })
+  await until("the event is handled", () => output.includes("ship order 42"))
+  const [event] = await until("the event is completed", async () => {
+    const events = await eventsStored("42")
+    return events[0]?.status === "completed" && events
+  })
+  expect(event).toMatchObject({ type: "order.placed" })
+  expect(await ordersStored("42")).toHaveLength(1)
+  child.kill("SIGTERM")
+  expect(await exit).toEqual([0, null])
+})
 
 test.for([
   ["the helper", withTheHelper],
@@ -88,6 +125,20 @@ test("a refused transaction says which order, and leaves no event", async () => 
   await whenItIsRefused(documents, bus, order)
   await expect(whenItIsRefused(documents, bus, order)).rejects.toThrow("order refused exists already")
   expect(await eventsStored("refused")).toHaveLength(1)
+})
+
+test("a purge deletes the completed events that are old enough, and nothing else", async () => {
+  const table = await createTable({ projection: "KEYS_ONLY" })
+  const event = { type: "t", payload: {}, occurredAt: "2025-01-02T03:04:05.000Z", retryCount: 0 }
+  await table.put({ ...event, id: "old", status: "completed", completedOn: 1000 })
+  await table.put({ ...event, id: "recent", status: "completed", completedOn: 2000 })
+  await table.put({ ...event, id: "waiting", status: "created", gsiSortKey: 1 })
+  await table.put({ ...event, id: "dead letter", status: "failed", gsiSortKey: 1 })
+
+  expect(await purgeCompleted(table.documents, table.tableName, new Date(1500))).toBe(1)
+  expect(await purgeCompleted(table.documents, table.tableName, new Date(1500))).toBe(0)
+  const ids = (await table.all()).map(({ id }) => id)
+  expect(ids.sort()).toEqual(["dead letter", "recent", "waiting"])
 })
 
 test("dead letters of the original are listed once they are restored", async () => {

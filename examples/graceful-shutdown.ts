@@ -1,11 +1,11 @@
-// Ending a relay process so that no event has to wait for a lease to run out.
+// Shuts a worker down so that no event has to wait until a lease expires.
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import type { OutboxEventBus } from "outbox-event-bus"
 
 export function stopOnSignals(bus: OutboxEventBus, client: DynamoDBClient): void {
   // #region shutdown
   async function shutDown() {
-    // Below the grace period of your platform (ECS and Kubernetes: 30 s): what still runs then is recovered later.
+    // Shorter than the grace period of your platform (ECS and Kubernetes: 30 s). What is still running is recovered later.
     setTimeout(() => process.exit(1), 25_000).unref()
     await bus.stop()
     client.destroy()

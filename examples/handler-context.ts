@@ -1,4 +1,4 @@
-// A handler that knows which attempt it is, and that gives up when its result would come too late.
+// A handler that knows which attempt it is, and gives up when its result would come too late.
 import { getHandlerContext } from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
 import type { BusEvent, OutboxEventBus } from "outbox-event-bus"
 
@@ -10,9 +10,9 @@ export function bookParcels(bus: OutboxEventBus<unknown>, url: string): void {
       method: "POST",
       headers: { "idempotency-key": event.id, "x-attempt": String(context?.attempt ?? 1) },
       body: JSON.stringify(event.payload),
-      signal: context?.signal ?? null, // ends the request when the claim is lost or the time is up
+      signal: context?.signal ?? null, // aborts the request when the claim is lost or the timeout expires
     })
-    if (!response.ok) throw new Error(`the carrier answered ${response.status}`)
+    if (!response.ok) throw new Error(`the carrier returned ${response.status}`)
   })
   // #endregion
 }

@@ -17,9 +17,9 @@ it("handles an event", async () => {
   const dynamodb = mockClient(DynamoDBDocumentClient)
   dynamodb
     .on(QueryCommand)
-    .resolvesOnce({}) // events whose lease has ended
+    .resolvesOnce({}) // events whose lease has expired
     .resolvesOnce({ Items: [{ id: "1", gsiSortKey: 0 }] }) // events that are due
-  dynamodb.on(UpdateCommand).resolvesOnce({ Attributes: event }) // the claim answers with the whole item
+  dynamodb.on(UpdateCommand).resolvesOnce({ Attributes: event }) // the claim returns the whole item
 
   const outbox = new DynamoDBAwsSdkOutbox({ client: new DynamoDBClient({}), tableName: "outbox" })
   const bus = new OutboxEventBus(outbox, (error) => console.error(error))

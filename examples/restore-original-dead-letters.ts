@@ -1,10 +1,10 @@
-// The original adapter takes dead letters out of the index, so nobody sees them. Run this once, after the last worker
-// of the original has stopped: it gives them back the sort key under which `getFailedEvents` finds them.
+// The original adapter removes dead letters from the index, so nobody sees them. Run this once, after the last worker
+// of the original has stopped: it restores the sort key by which `getFailedEvents` finds them.
 import { type DynamoDBDocumentClient, paginateScan, UpdateCommand } from "@aws-sdk/lib-dynamodb"
 
 // #region restore
 export async function restoreDeadLetters(client: DynamoDBDocumentClient, tableName: string): Promise<number> {
-  // Failed, and without a sort key: nobody but the original leaves such items.
+  // Failed, and without a sort key: only the original leaves such items.
   const condition = "#status = :failed AND attribute_not_exists(gsiSortKey)"
   const names = { "#status": "status" }
   let restored = 0

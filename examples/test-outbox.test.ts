@@ -6,14 +6,14 @@ import { OutboxEventBus } from "outbox-event-bus"
 import { expect, it, vi } from "vitest" // or from "@jest/globals"; with node:test, use node:assert
 import { Orders } from "./order-service/orders.ts"
 
-it("ships an order that was placed, and tries again when the carrier fails", async () => {
+it("ships an order, and retries when the carrier fails", async () => {
   const outbox = new TestOutbox({ getCollector: getDynamoDBAwsSdkCollector(), maxRetries: 3 })
   const bus = new OutboxEventBus(outbox, () => {})
   const ship = vi.fn().mockRejectedValueOnce(new Error("no carrier")).mockResolvedValue(undefined)
   bus.on("order.placed", ship)
   bus.start()
 
-  // Its transaction is sent through outbox.client; where you mock a client, call outbox.commit(items) instead.
+  // Orders sends its transaction through outbox.client. If you mock the client instead, call outbox.commit(items).
   const orders = new Orders(outbox.client, "orders", bus)
   await orders.place({ orderId: "42", customer: "Ada", article: "teapot", postcode: "20146" })
   await outbox.idle()

@@ -28,7 +28,7 @@ export async function withTheHelper(client: DynamoDBDocumentClient, bus: EventBu
   // #endregion
 }
 
-/** With an AsyncLocalStorage of your own, such as one that a framework has for each request. */
+/** With an AsyncLocalStorage of your own, such as the one a framework keeps per request. */
 export function withYourOwnStorage(client: DynamoDBClient, documents: DynamoDBDocumentClient) {
   // #region own-storage
   const transactions = new AsyncLocalStorage<TransactWriteItem[]>()
@@ -50,7 +50,7 @@ export function withYourOwnStorage(client: DynamoDBClient, documents: DynamoDBDo
   return { bus: new OutboxEventBus(outbox, (error) => console.error(error)), inTransaction, transactions }
 }
 
-/** With an array that is handed to `emit`. */
+/** With an array passed to `emit`. */
 export async function withABareArray(client: DynamoDBDocumentClient, bus: EventBus, order: Order) {
   // #region bare-array
   const items: TransactWriteItem[] = [{ Put: { TableName: "orders", Item: order } }]
@@ -59,7 +59,7 @@ export async function withABareArray(client: DynamoDBDocumentClient, bus: EventB
   // #endregion
 }
 
-/** With an object that is handed to `emit`: for a unit of work that you have already. */
+/** With an object passed to `emit`, such as a unit of work that you already have. */
 export async function withAnExplicitCollector(client: DynamoDBDocumentClient, bus: EventBus, order: Order) {
   // #region explicit-collector
   const items: TransactWriteItem[] = []
@@ -71,7 +71,14 @@ export async function withAnExplicitCollector(client: DynamoDBDocumentClient, bu
   // #endregion
 }
 
-/** Tells which write was refused. */
+/** With an id of your own, so that retrying a publish whose outcome is unknown stores the event once. */
+export async function withAnIdOfYourOwn(bus: EventBus, orderId: string) {
+  // #region own-id
+  await bus.emit({ id: `order-placed-${orderId}`, type: "order.placed", payload: { orderId } })
+  // #endregion
+}
+
+/** Finds out which write was refused. */
 export async function whenItIsRefused(client: DynamoDBDocumentClient, bus: EventBus, order: Order) {
   // #region refused
   try {

@@ -5,8 +5,8 @@ import type { AddressInfo } from "node:net"
 import { text } from "node:stream/consumers"
 import { setTimeout as delay } from "node:timers/promises"
 
-/** So that there is something to watch. */
-const USUAL_ANSWER_MS = 70
+/** Slow enough to watch. */
+const USUAL_RESPONSE_MS = 70
 
 export interface Parcel {
   parcel: string
@@ -14,10 +14,10 @@ export interface Parcel {
 }
 
 interface Mischief {
-  /** How many times it answers 503 to an order before it works. */
+  /** How many times it returns 503 for an order before it works. */
   outages: Record<string, number>
   unknownPostcode: string
-  /** The order whose first booking is made, but never answered. */
+  /** The order whose first booking gets no response. */
   unanswered: string
 }
 
@@ -33,7 +33,7 @@ export class CarrierSimulation {
     this.#mischief = mischief
     this.#outages = new Map(Object.entries(mischief.outages))
     this.#server = createServer((request, response) => {
-      this.#answer(request, response).catch((error: unknown) => response.destroy(error as Error))
+      this.#respond(request, response).catch((error: unknown) => response.destroy(error as Error))
     })
   }
 
@@ -52,7 +52,7 @@ export class CarrierSimulation {
     await closed
   }
 
-  /** Whether a booking is made that its relay still waits to hear of. */
+  /** Whether a relay is waiting for the response to a booking that was made. */
   get isLeavingUnanswered(): boolean {
     return this.#isLeavingUnanswered
   }
@@ -61,10 +61,10 @@ export class CarrierSimulation {
     return [...this.#booked.values()]
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const key = String(request.headers["idempotency-key"])
     const { orderId, postcode } = JSON.parse(await text(request)) as { orderId: string; postcode: string }
-    await delay(USUAL_ANSWER_MS)
+    await delay(USUAL_RESPONSE_MS)
     const outages = this.#outages.get(orderId) ?? 0
     if (outages > 0) {
       this.#outages.set(orderId, outages - 1)

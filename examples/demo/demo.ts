@@ -1,5 +1,5 @@
-// The play, `npm run demo`: a shop and two relay processes on an embedded DynamoDB. What goes wrong is made to go wrong;
-// at the end what was seen is checked against the tables. Exit code 0: all holds; 1: it doesn't; 130: interrupted.
+// The demo, `npm run demo`: a shop and two relay processes on an embedded DynamoDB. It provokes failures, and at the end
+// compares what it saw with the tables. Exit code 0: all checks passed; 1: a check failed; 130: interrupted.
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb"
 import {
@@ -37,7 +37,7 @@ const UNANSWERED = "A-111"
 const BEFORE_THE_KILL = ["A-110", UNANSWERED, "A-112", "A-113"]
 const AFTER_THE_KILL = ["A-114", "A-115", "A-116"]
 
-/** All that the scenes act with. */
+/** What the scenes work with. */
 interface Cast {
   stage: Stage
   tell: Narrator
@@ -54,7 +54,7 @@ async function play(stage: Stage, tell: Narrator): Promise<boolean> {
   const documents = DynamoDBDocumentClient.from(client)
   const tables = tableNames(`demo-${Date.now().toString(36)}-`)
   await createTables(client, tables)
-  // A database that was there before stays, and is left as it was.
+  // An existing database keeps running, and is left as it was.
   if (database.engine === "endpoint") stage.onClose(() => dropTables(client, tables))
 
   const carrier = new CarrierSimulation({
@@ -87,7 +87,7 @@ async function play(stage: Stage, tell: Narrator): Promise<boolean> {
   for (const { name, pid } of relays) tell.line(name, "", `ready, process ${pid}`)
 
   await ordersAreShipped(cast)
-  await aDeadLetterIsMended(cast)
+  await aDeadLetterIsFixed(cast)
   await aRelayIsKilled(cast)
   return await reckon(cast, documents, tables)
 }
@@ -105,8 +105,8 @@ async function ordersAreShipped({ stage, tell, ledger, orders }: Cast): Promise<
   await stage.until("all orders of scene 1 are shipped", () => SCENE_ONE.every((id) => ledger.isShipped(id)))
 }
 
-async function aDeadLetterIsMended({ stage, tell, ledger, orders, bus }: Cast): Promise<void> {
-  tell.scene(2, "An order can't be shipped. Its event becomes a dead letter, is mended and re-driven.")
+async function aDeadLetterIsFixed({ stage, tell, ledger, orders, bus }: Cast): Promise<void> {
+  tell.scene(2, "An order can't be shipped. Its event becomes a dead letter, is fixed and retried.")
   await placeOrder(orders, someOrder(WITH_WRONG_POSTCODE, WRONG_POSTCODE), tell, ledger)
   await stage.until("there is a dead letter", async () => (await bus.getFailedEvents()).length > 0)
   const deadLetters = await bus.getFailedEvents()
@@ -120,24 +120,29 @@ async function aDeadLetterIsMended({ stage, tell, ledger, orders, bus }: Cast): 
   await bus.retryEvents(eventIds)
   ledger.noteRedrive(deadLetters)
   tell.line("operator", "", `retryEvents(): ${eventIds.length} event`)
-  await stage.until("the mended order is shipped", () => ledger.isShipped(WITH_WRONG_POSTCODE))
+  await stage.until("the corrected order is shipped", () => ledger.isShipped(WITH_WRONG_POSTCODE))
 }
 
 async function aRelayIsKilled({ stage, tell, ledger, orders, carrier, relays }: Cast): Promise<void> {
-  tell.scene(3, "A relay is killed in the middle of its work. The other one recovers its events.")
+  tell.scene(3, "A relay is killed mid-run. The other one recovers its events.")
   for (const orderId of BEFORE_THE_KILL) await placeOrder(orders, someOrder(orderId), tell, ledger)
   await stage.until(
-    "a relay waits for the carrier's answer",
+    "a relay is waiting for the carrier's response",
     () => carrier.isLeavingUnanswered && ledger.handlerOf(UNANSWERED) !== undefined,
   )
   const victim = relays.find(({ name }) => name === ledger.handlerOf(UNANSWERED)) as RelayProcess
   await victim.kill()
   ledger.killedAt = UNANSWERED
-  tell.line(victim.name, UNANSWERED, "SIGKILL, after the parcel was booked and before the relay knew", "bad")
+  tell.line(
+    victim.name,
+    UNANSWERED,
+    "SIGKILL, after the parcel was booked and before the relay knew it",
+    "bad",
+  )
   tell.line(
     "",
     "",
-    `What it held can be recovered when the lease of ${LEASE_MS / 1000} s is over. Business goes on:`,
+    `Its events can be recovered once the lease of ${LEASE_MS / 1000} s has expired. Business goes on:`,
   )
   for (const orderId of AFTER_THE_KILL) {
     await placeOrder(orders, someOrder(orderId), tell, ledger)
@@ -148,16 +153,16 @@ async function aRelayIsKilled({ stage, tell, ledger, orders, carrier, relays }: 
   )
 }
 
-/** Stops the relays, so that nothing is under way, and compares what was seen with what is there. */
+/** Stops the relays, so that nothing is in progress, and compares what was seen with the tables. */
 async function reckon(cast: Cast, documents: DynamoDBDocumentClient, tables: TableNames): Promise<boolean> {
   const { stage, tell, ledger, carrier, bus, relays } = cast
-  tell.scene(4, "The relays are asked to end (SIGTERM), then the tables are read.")
+  tell.scene(4, "The relays are stopped (SIGTERM), then the tables are read.")
   const stopping = Promise.all(relays.filter(({ hasEnded }) => !hasEnded).map((relay) => relay.stop()))
   let exitCodes: (number | null)[] | undefined
   void stopping.then((codes) => {
     exitCodes = codes
   })
-  await stage.until("the relays have ended", () => exitCodes !== undefined)
+  await stage.until("the relays have exited", () => exitCodes !== undefined)
 
   const [ordersFound, events, shipments, deadLettersLeft] = await Promise.all([
     scanAll(documents, tables.orders),
@@ -172,7 +177,7 @@ async function reckon(cast: Cast, documents: DynamoDBDocumentClient, tables: Tab
     parcels: carrier.parcels,
     deadLettersLeft: deadLettersLeft.length,
   })
-  for (const code of exitCodes ?? []) if (code !== 0) problems.push(`a relay ended with exit code ${code}`)
+  for (const code of exitCodes ?? []) if (code !== 0) problems.push(`a relay exited with code ${code}`)
 
   tell.blank()
   tell.table(
@@ -180,9 +185,9 @@ async function reckon(cast: Cast, documents: DynamoDBDocumentClient, tables: Tab
     rows.map(({ name, seen, found, remark }) => [name, seen, found, remark]),
   )
   if (problems.length === 0) {
-    tell.verdict(`All ${checks} checks against the tables hold, after ${tell.seconds} s. lost: 0`, "good")
+    tell.verdict(`All ${checks} checks against the tables passed, after ${tell.seconds} s. lost: 0`, "good")
   } else {
-    tell.verdict(`The summary does not hold: ${problems.length} of ${checks} checks failed`, "bad")
+    tell.verdict(`${problems.length} of ${checks} checks failed`, "bad")
     for (const problem of problems) tell.problem(problem)
   }
   return problems.length === 0
@@ -230,14 +235,14 @@ function narrate(
   if (msg === "shipped") tell.line(relay, orderId, `shipped as ${parcel}`, "good")
   if (msg === "shipped before") tell.line(relay, orderId, "was shipped before: nothing to do", "good")
   if (msg === "failed" && reason === PROCESSING_TIMEOUT)
-    tell.line(relay, orderId, "recovered: its lease is over")
+    tell.line(relay, orderId, "recovered: its lease has expired")
   else if (msg === "failed") tell.line(relay, orderId, `${attempt} failed: ${reason}`, "bad")
   if (msg === "dead letter") {
     tell.line(relay, orderId, `${attempt} failed: ${reason}`, "bad")
-    tell.line(relay, orderId, "is a dead letter now, set aside for the operator", "bad")
+    tell.line(relay, orderId, "is now a dead letter, left for the operator", "bad")
   }
   if (msg === "trouble") tell.line(relay, "", `trouble: ${reason}`, "bad")
-  if (msg === "stopped") tell.line(relay, "", "ended, nothing left half done")
+  if (msg === "stopped") tell.line(relay, "", "exited, nothing left half done")
 }
 
 function relayEnvironment(endpoint: string, carrierUrl: string, tables: TableNames): NodeJS.ProcessEnv {
@@ -257,7 +262,7 @@ function relayEnvironment(endpoint: string, carrierUrl: string, tables: TableNam
 }
 
 async function main(): Promise<number> {
-  // Of no use to somebody who only watches.
+  // Irrelevant to the audience.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true"
   const tell = new Narrator()
   const stage = new Stage(DEADLINE_MS)
@@ -267,7 +272,7 @@ async function main(): Promise<number> {
     tell.brokenOff(error instanceof Error ? error.message : String(error))
     return error instanceof InterruptedError ? 130 : 1
   } finally {
-    // Children and the database end with this process, also when they can't be ended well.
+    // The children and the database exit with this process, even if they can't be stopped cleanly.
     setTimeout(() => process.exit(1), CLOSE_WITHIN_MS).unref()
     await stage.close()
   }

@@ -1,30 +1,30 @@
-// Owns what is known of the events from what was seen while they went their way: it counts, the tables are not asked.
+// Owns what the demo has seen of the events: it counts log lines, and never reads the tables.
 import type { FailedBusEvent } from "outbox-event-bus"
 import type { RelayLog } from "../order-service/relay.ts"
 
-/** The reason that the adapter gives when an event's lease ended with no word from its relay. */
+/** The adapter's error for an event whose lease expired without an outcome. */
 export const PROCESSING_TIMEOUT = "Processing timeout"
 
 export class Ledger {
   readonly placed: string[] = []
-  /** Order ids of those that could not be placed. */
+  /** Ids of orders that could not be placed. */
   readonly refused: string[] = []
-  /** The order in whose event a relay was killed. */
+  /** The order whose event a relay was handling when it was killed. */
   killedAt: string | undefined
-  /** What getFailedEvents() listed before it was re-driven: event id and number of failed attempts. */
+  /** What getFailedEvents() listed before it was retried: event id and number of failed attempts. */
   readonly redriven = new Map<string, number>()
-  /** The rest: event ids. */
+  /** Event ids, from here on. */
   readonly delivered = new Set<string>()
   readonly recovered = new Set<string>()
   readonly deadLettered = new Set<string>()
-  /** Attempts of handlers that failed and were followed by another. */
+  /** Failed attempts that were followed by another one. */
   retries = 0
   readonly #attemptsOf = new Map<string, number>()
   readonly #shippedOrders = new Set<string>()
   readonly #handledBy = new Map<string, string>()
   readonly #ready = new Set<string>()
 
-  /** Takes down what a relay has logged. */
+  /** Records a line of a relay's log. */
   note({ msg, relay, eventId = "", orderId = "", reason }: RelayLog): void {
     if (msg === "started") this.#ready.add(relay)
     if (msg === "handling") {

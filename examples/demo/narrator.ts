@@ -1,8 +1,8 @@
-// Owns what the demo looks like: headings, lines in columns, and colour where there is a terminal.
+// Owns the output of the demo: headings, lines in columns, and color on a terminal.
 import { stdout } from "node:process"
 import pc from "picocolors"
 
-// picocolors also colours for CI, whose logs are files like any other; FORCE_COLOR asks for it.
+// picocolors also colors output in CI, where logs are plain files; FORCE_COLOR asks for it.
 const { bold, cyan, dim, green, magenta, red, yellow } = pc.createColors(
   pc.isColorSupported && (stdout.isTTY === true || "FORCE_COLOR" in process.env),
 )
@@ -32,12 +32,12 @@ export class Narrator {
     this.#print(`\n${bold(text)}\n${dim(explanation)}`)
   }
 
-  /** A new part of the play. */
+  /** A new scene. */
   scene(number: number, text: string): void {
     this.#print(`\n${bold(`${number}. ${text}`)}`)
   }
 
-  /** One thing that somebody does. */
+  /** One action of one actor. */
   line(actor: string, orderId: string, text: string, mood: Mood = "plain"): void {
     const time = dim(`${this.seconds.padStart(5)}s`)
     const colour = COLOURS[actor] ?? dim
@@ -46,7 +46,7 @@ export class Narrator {
     )
   }
 
-  /** A table: the first column is text, the last a remark, those between are numbers. */
+  /** A table: the first column is text, the last a remark, the ones in between are numbers. */
   table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
     const last = head.length - 1
     const widths = head.map((cell, column) =>
@@ -73,7 +73,7 @@ export class Narrator {
     this.#print(`  ${red(text)}`)
   }
 
-  /** The last words, when the play was broken off: whoever still goes on is not heard. */
+  /** The last line when the demo was aborted; what still runs prints nothing more. */
   brokenOff(reason: string): void {
     this.verdict(reason, "bad")
     this.#print = () => {}

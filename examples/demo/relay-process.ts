@@ -1,4 +1,4 @@
-// Owns one relay as a child process: starting it, reading its log line by line, and its end.
+// Owns one relay as a child process: starting it, reading its log line by line, and ending it.
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
 import { createInterface } from "node:readline"
@@ -13,13 +13,13 @@ export interface RelayProcessOptions {
   name: string
   env: NodeJS.ProcessEnv
   onLog: (line: RelayLog) => void
-  /** It ended although nobody had ended it. */
+  /** Called when it exits although nobody stopped it. */
   onCrash: (error: Error) => void
 }
 
 export class RelayProcess {
   readonly name: string
-  /** Resolves when it has ended and all its output has been read. */
+  /** Resolves when it has exited and all its output has been read. */
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
   readonly #child: ChildProcess
   #mayEnd = false
@@ -42,7 +42,7 @@ export class RelayProcess {
     this.ended = once(this.#child, "close").then(([code, signal]) => {
       if (!this.#mayEnd) {
         const how = signal ?? `exit code ${code}`
-        onCrash(new Error(`${name} ended by itself (${how})\n${this.#errorOutput}`.trim()))
+        onCrash(new Error(`${name} exited unexpectedly (${how})\n${this.#errorOutput}`.trim()))
       }
       return { code, signal }
     })
@@ -57,14 +57,14 @@ export class RelayProcess {
     return this.#child.pid
   }
 
-  /** Lets it finish what it is doing. @returns its exit code */
+  /** Lets it finish its work. @returns its exit code */
   async stop(): Promise<number | null> {
     this.#mayEnd = true
     this.#child.kill("SIGTERM")
     return (await this.ended).code
   }
 
-  /** Ends it at once, without a chance to do anything about it. */
+  /** Kills it; it gets no chance to clean up. */
   async kill(): Promise<void> {
     this.#mayEnd = true
     this.#child.kill("SIGKILL")
@@ -72,7 +72,7 @@ export class RelayProcess {
   }
 }
 
-/** A process that is killed may leave half a line behind. */
+/** A killed process may leave half a line behind. */
 function parseLog(line: string): RelayLog | undefined {
   try {
     return JSON.parse(line) as RelayLog

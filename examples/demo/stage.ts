@@ -1,5 +1,5 @@
-// Owns everything that must be gone when the demo ends, however it ends: the database, the relay processes, the carrier;
-// and the reasons to end early: Ctrl-C, a relay or the database that dies, and the deadline.
+// Owns everything that must be gone when the demo exits: the database, the relay processes, the carrier; and the reasons
+// to abort: Ctrl-C, a relay or the database that exits, and the deadline.
 import { setTimeout as delay } from "node:timers/promises"
 import { type RunningDynamoDB, startDynamoDB } from "@outbox-event-bus/dynamodb-dev"
 import { RelayProcess, type RelayProcessOptions } from "./relay-process.ts"
@@ -12,13 +12,13 @@ export class InterruptedError extends Error {
 }
 
 export class Stage {
-  /** Is aborted, with the reason, when the play can't go on. */
+  /** Aborted, with the reason, when the demo can't go on. */
   readonly #breakOff = new AbortController()
   readonly #closing: (() => Promise<unknown>)[] = []
   readonly #timers: NodeJS.Timeout[] = []
   #waitingUntil: string | undefined
   readonly #onSignal = (signal: NodeJS.Signals) => {
-    // The second Ctrl-C waits for nothing; children and the database still end with this process.
+    // The second Ctrl-C exits at once; the children and the database still exit with this process.
     if (this.#breakOff.signal.aborted) process.exit(130)
     this.#abort(new InterruptedError(`interrupted by ${signal}`))
   }
@@ -31,7 +31,7 @@ export class Stage {
     // A signal to npm ends the shell between npm and this process, and doesn't reach this process.
     const parent = process.ppid
     const onLook = () => {
-      if (process.ppid !== parent) this.#abort(new InterruptedError("npm has ended"))
+      if (process.ppid !== parent) this.#abort(new InterruptedError("npm has exited"))
     }
     if (process.env.npm_lifecycle_event !== undefined) {
       this.#timers.push(setInterval(onLook, LOOK_AT_PARENT_EVERY_MS))
@@ -39,8 +39,8 @@ export class Stage {
   }
 
   /**
-   * Runs the play to its end, or until something breaks it off: then nobody waits any longer, not even for a database that
-   * has stopped answering.
+   * Runs the demo until it ends or something aborts it. Then it no longer waits for anything, not even for a database
+   * that has stopped responding.
    */
   async run<T>(play: () => Promise<T>): Promise<T> {
     const { signal } = this.#breakOff
@@ -53,7 +53,7 @@ export class Stage {
   async database(): Promise<RunningDynamoDB> {
     const database = await startDynamoDB()
     this.#closing.push(() => database.stop())
-    void database.ended?.then(() => this.#abort(new Error(`${database.engine} ended by itself`)))
+    void database.ended?.then(() => this.#abort(new Error(`${database.engine} exited unexpectedly`)))
     return database
   }
 
@@ -63,25 +63,25 @@ export class Stage {
     return relay
   }
 
-  /** Has `close` called when the stage is closed; the last ones first. */
+  /** Registers `close` to be called when the stage is closed, in reverse order. */
   onClose(close: () => Promise<unknown>): void {
     this.#closing.push(close)
   }
 
-  /** Waits until something is the case, for as long as the play goes on. */
+  /** Waits for a condition, or until the demo is aborted. */
   async until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
     this.#waitingUntil = what
     while (!(await isSo())) await this.pause(LOOK_EVERY_MS)
     this.#waitingUntil = undefined
   }
 
-  /** A pause, for as long as the play goes on. Between two customers it is for those who watch: nothing relies on it. */
+  /** Pauses, or throws when the demo is aborted. Between two customers, the pause is for the audience: nothing relies on it. */
   async pause(ms: number): Promise<void> {
     await delay(ms)
     this.#breakOff.signal.throwIfAborted()
   }
 
-  /** Ends all that was started and resolves when it is gone. */
+  /** Stops everything that was started; resolves when it is gone. */
   async close(): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer)
     for (const close of this.#closing.splice(0).reverse()) await close()
@@ -89,7 +89,7 @@ export class Stage {
   }
 
   #abort(reason: Error): void {
-    if (this.#waitingUntil !== undefined) reason.message += `\nIt was waiting until ${this.#waitingUntil}.`
+    if (this.#waitingUntil !== undefined) reason.message += `\nIt was waiting for: ${this.#waitingUntil}.`
     this.#breakOff.abort(reason)
   }
 }

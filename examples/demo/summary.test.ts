@@ -13,7 +13,7 @@ interface Tables {
 let ledger: Ledger
 let found: Tables & Found
 
-/** Four orders: delivered at once, after a retry, after a recovery, after a re-drive. */
+/** Four orders: delivered at once, after a retry, after a recovery, after a redrive. */
 beforeEach(() => {
   ledger = new Ledger()
   const relay = "relay 1"
@@ -58,7 +58,7 @@ describe("summarise", () => {
       retried: [2, 2],
       recovered: [1, 1],
       "dead-lettered": [1, 1],
-      "re-driven": [1, 1],
+      redriven: [1, 1],
       lost: [0, 0],
     })
   })

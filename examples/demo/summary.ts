@@ -1,10 +1,10 @@
-// Owns the reckoning at the end: what was seen (the ledger) against what is in the tables. Pure, so that tests can show
-// that each check can fail.
+// Owns the checks at the end: they compare what was seen (the ledger) with the tables. Pure, so that tests can show that
+// each check can fail.
 import { type Ledger, PROCESSING_TIMEOUT } from "./ledger.ts"
 
 type Item = Record<string, unknown>
 
-/** All that is in the tables at the end, and what the carrier has booked. */
+/** Everything in the tables at the end, and what the carrier has booked. */
 export interface Found {
   orders: readonly Item[]
   events: readonly Item[]
@@ -15,9 +15,9 @@ export interface Found {
 
 export interface Summary {
   rows: { name: string; seen: number; found: number; remark: string }[]
-  /** What does not hold, in words; none if all is well. */
+  /** The failed checks, in words; empty if all passed. */
   problems: string[]
-  /** How many statements were checked. */
+  /** The number of checks. */
   checks: number
 }
 
@@ -55,7 +55,7 @@ export function summarise(ledger: Ledger, found: Found): Summary {
       ledger.redriven.size,
       "events out of attempts, as getFailedEvents() lists them",
     ),
-    row("re-driven", ledger.redriven.size, redriven.length, "dead letters delivered after all"),
+    row("redriven", ledger.redriven.size, redriven.length, "dead letters delivered after all"),
     row("lost", unshipped.length, lost.length, "orders placed whose event was not delivered"),
   ]
 
@@ -99,7 +99,7 @@ export function summarise(ledger: Ledger, found: Found): Summary {
       "a retry": ledger.retries,
       "a recovery": ledger.recovered.size,
       "a dead letter": ledger.deadLettered.size,
-      "a re-drive": ledger.redriven.size,
+      "a retry of a dead letter": ledger.redriven.size,
       "a refused order": ledger.refused.length,
     }).flatMap(([name, count]) => (count > 0 ? [] : [name])),
   }

@@ -1,4 +1,4 @@
-// Owns the tables of the demo: creating them, reading all that is in them, and dropping them from a database that stays.
+// Owns the tables of the demo: creating them, reading all their items, and dropping them from an existing database.
 import {
   CreateTableCommand,
   DeleteTableCommand,
@@ -36,7 +36,7 @@ export async function dropTables(client: DynamoDBClient, tables: TableNames): Pr
   for (const TableName of Object.values(tables)) await client.send(new DeleteTableCommand({ TableName }))
 }
 
-/** Everything a table holds, however many pages that is. */
+/** Reads all items of a table, page by page. */
 export async function scanAll(documents: DynamoDBDocumentClient, tableName: string) {
   const items: Record<string, unknown>[] = []
   const pages = paginateScan({ client: documents }, { TableName: tableName, ConsistentRead: true })

@@ -18,6 +18,6 @@ aws dynamodb create-table --table-name outbox \
 
 aws dynamodb wait table-exists --table-name outbox
 
-# The outbox is as precious as the data it belongs to: allow going back to any second of the last 35 days.
+# Enable point-in-time recovery: it can restore the table to any second of the last 35 days.
 aws dynamodb update-continuous-backups --table-name outbox \
   --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true

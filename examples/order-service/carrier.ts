@@ -1,13 +1,13 @@
 // Owns the calls to the carrier that picks up parcels: another company's HTTP API, which may be down, slow, or refuse.
 
-/** The carrier's own time limit; it must be well below the relay's `processingTimeoutMs`. */
-const ANSWER_WITHIN_MS = 2_000
+/** The timeout of a request; keep it well below the relay's `processingTimeoutMs`. */
+const REQUEST_TIMEOUT_MS = 2_000
 
 export interface Carrier {
   /**
    * Books a parcel.
    *
-   * @param idempotencyKey - asked again with the same key, the carrier answers with the parcel that is booked already
+   * @param idempotencyKey - for a repeated key, the carrier returns the parcel that it has already booked
    * @returns the parcel's number
    */
   book(parcel: { orderId: string; postcode: string }, idempotencyKey: string): Promise<string>
@@ -21,12 +21,12 @@ export class HttpCarrier implements Carrier {
       method: "POST",
       headers: { "content-type": "application/json", "idempotency-key": idempotencyKey },
       body: JSON.stringify(parcel),
-      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     })
-    const answer = (await response.json()) as { parcel?: string; error?: string }
-    if (!response.ok || answer.parcel === undefined) {
-      throw new Error(`carrier answers ${response.status}: ${answer.error ?? "no reason given"}`)
+    const result = (await response.json()) as { parcel?: string; error?: string }
+    if (!response.ok || result.parcel === undefined) {
+      throw new Error(`carrier returned ${response.status}: ${result.error ?? "no reason given"}`)
     }
-    return answer.parcel
+    return result.parcel
   }
 }

@@ -34,7 +34,7 @@ it("stores an order and its event in one transaction", async () => {
   ])
 })
 
-it("says that the number is taken", async () => {
+it("reports that the number is taken", async () => {
   dynamodb.on(TransactWriteCommand).rejects(
     new TransactionCanceledException({
       message: "Transaction cancelled",
@@ -45,7 +45,7 @@ it("says that the number is taken", async () => {
   await expect(orders.place(order)).rejects.toThrow(OrderNumberTakenError)
 })
 
-it("hands on any other error", async () => {
+it("passes on any other error", async () => {
   dynamodb.on(TransactWriteCommand).rejects(new Error("no network"))
   await expect(orders.place(order)).rejects.toThrow("no network")
 })

@@ -1,4 +1,4 @@
-// Owns orders. Placing one stores it and its event in one transaction: either both are there, or neither.
+// Owns orders. Placing one stores it and its event in one transaction: both are stored, or neither.
 import { TransactionCanceledException } from "@aws-sdk/client-dynamodb"
 import {
   type DynamoDBDocumentClient,
@@ -19,7 +19,7 @@ export interface Order {
   postcode: string
 }
 
-/** The event says which order; what handlers need to know of it they read when they run, so that mending it helps. */
+/** The event only identifies the order. Handlers read the rest when they run, so correcting the order helps a retry. */
 export type OrderPlaced = BusEvent<"order.placed", { orderId: string }>
 
 export class OrderNumberTakenError extends Error {
@@ -34,7 +34,7 @@ export class Orders {
   ) {}
 
   // #region place-order
-  /** @throws {OrderNumberTakenError} when there is such an order already; nothing is stored then, no event either. */
+  /** @throws {OrderNumberTakenError} when the order already exists; then nothing is stored, and no event either. */
   async place(order: Order): Promise<void> {
     try {
       await withDynamoDBAwsSdkTransaction(async (transaction) => {
@@ -45,12 +45,12 @@ export class Orders {
             ConditionExpression: "attribute_not_exists(orderId)",
           },
         })
-        // The bus finds the transaction by itself, however deep in the code the event is emitted.
+        // The bus finds the transaction by itself, however deep in the call chain.
         await this.bus.emit({ type: "order.placed", payload: { orderId: order.orderId } })
         await this.documents.send(new TransactWriteCommand({ TransactItems: transaction.items }))
       })
     } catch (error) {
-      if (isRefused(error)) throw new OrderNumberTakenError(`there is an order ${order.orderId} already`)
+      if (isRefused(error)) throw new OrderNumberTakenError(`order ${order.orderId} already exists`)
       throw error
     }
   }

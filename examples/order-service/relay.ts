@@ -1,5 +1,5 @@
-// Owns the relay process: it takes events out of the outbox, hands them to the handlers, and ends gracefully. Run as many
-// as you like: node --import tsx examples/order-service/relay.ts. It logs one line of JSON per thing that happens.
+// Owns the relay process: it reads events from the outbox, passes them to the handlers, and shuts down gracefully. Run as many
+// as you like: node --import tsx examples/order-service/relay.ts. It logs one line of JSON per event.
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb"
 import { DynamoDBAwsSdkOutbox } from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
@@ -16,7 +16,7 @@ import type { OrderPlaced } from "./orders.ts"
 import { CARRIER_URL, RELAY_NAME, RELAY_OPTIONS, tableNames } from "./settings.ts"
 import { shipOrders } from "./shipping.ts"
 
-/** Longer than any handler takes; then what hangs is left to the next relay, which recovers it. */
+/** Longer than any handler takes. After that, another relay recovers what is still running. */
 const STOP_WITHIN_MS = 10_000
 
 /** A line of the log. */
@@ -51,13 +51,13 @@ const idsOf = (event: BusEvent) => ({
 function reportError(error: OutboxError): void {
   const reason = formatErrorMessage(error.cause ?? error)
   if (error instanceof MaxRetriesExceededError) {
-    // Somebody must look at it: it waits in getFailedEvents() until it is re-driven.
+    // Needs an operator: getFailedEvents() lists it until it is retried.
     log("dead letter", { ...idsOf(error.event), reason })
   } else if (error instanceof HandlerError) {
-    // One attempt failed; the next one is due after the backoff.
+    // One attempt failed; the next one follows after the backoff.
     log("failed", { ...idsOf(error.event), reason })
   } else {
-    // DynamoDB does not answer, say. The relay goes on by itself when it does again.
+    // For example, DynamoDB does not respond. The relay resumes by itself.
     log("trouble", { reason })
   }
 }
@@ -92,14 +92,14 @@ async function stop(): Promise<void> {
   if (isStopping) return
   isStopping = true
   setTimeout(() => process.exit(1), STOP_WITHIN_MS).unref()
-  // Starts no more handlers, waits for those that run, gives back what was claimed for later.
+  // Starts no more handlers, waits for those that run, releases what was only claimed.
   await bus.stop()
   client.destroy()
   log("stopped")
   if (process.connected) process.disconnect()
 }
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop())
-// Forked by another Node process, as in the demo: ends with it, however that ends.
+// Forked by another Node process, as in the demo: exits with its parent, even if the parent crashes.
 process.once("disconnect", () => void stop())
 
 bus.start()

@@ -1,4 +1,4 @@
-// Owns what is set from outside: names of tables, the carrier's address, and the pace of the relay. Endpoint, region and
+// Owns the settings: table names, the carrier's address, and the options of the relay. Endpoint, region and
 // credentials are not here: the AWS SDK reads them from the environment itself.
 const { env } = process
 
@@ -16,10 +16,10 @@ export function tableNames(prefix = env.TABLE_PREFIX ?? ""): TableNames {
 /** Where parcels are booked. */
 export const CARRIER_URL = env.CARRIER_URL ?? "http://127.0.0.1:8080"
 
-/** How this process calls itself in its log. */
+/** The name of this process in its log. */
 export const RELAY_NAME = env.RELAY_NAME ?? `relay ${process.pid}`
 
-/** The demo is impatient and sets shorter times; left out, the adapter's defaults hold. */
+/** The demo sets shorter times; by default, the adapter's defaults apply. */
 export const RELAY_OPTIONS = {
   ...numberOption("pollIntervalMs", env.POLL_INTERVAL_MS),
   ...numberOption("maxRetries", env.MAX_RETRIES),
@@ -28,6 +28,6 @@ export const RELAY_OPTIONS = {
 }
 
 function numberOption<K extends string>(name: K, value: string | undefined): Partial<Record<K, number>> {
-  // A value that is not a number becomes NaN, which the outbox refuses by the option's name.
+  // A value that is not a number becomes NaN; the outbox refuses it and names the option.
   return value === undefined ? {} : ({ [name]: Number(value) } as Record<K, number>)
 }

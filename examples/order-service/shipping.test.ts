@@ -41,7 +41,7 @@ it("books a parcel under the event's id and records the shipment", async () => {
   expect(onShipped).toHaveBeenCalledWith(event, "P-1")
 })
 
-it("takes a second delivery for handled", async () => {
+it("treats a second delivery as handled", async () => {
   dynamodb
     .on(PutCommand)
     .rejects(
@@ -51,8 +51,8 @@ it("takes a second delivery for handled", async () => {
   expect(onShipped).toHaveBeenCalledWith(event, undefined)
 })
 
-it("fails when the carrier fails, so that the event is tried again", async () => {
-  book.mockRejectedValue(new Error("carrier answers 503"))
-  await expect(ship(event)).rejects.toThrow("carrier answers 503")
+it("fails when the carrier fails, so that the event is retried", async () => {
+  book.mockRejectedValue(new Error("carrier returned 503"))
+  await expect(ship(event)).rejects.toThrow("carrier returned 503")
   expect(dynamodb.commandCalls(PutCommand)).toEqual([])
 })

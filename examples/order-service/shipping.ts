@@ -1,5 +1,5 @@
-// Owns what happens when an order was placed: a parcel is booked and the shipment recorded, once per event, however
-// often the event is delivered.
+// Owns what happens after an order was placed: it books a parcel and records the shipment, once per event, however often
+// the event is delivered.
 import { ConditionalCheckFailedException } from "@aws-sdk/client-dynamodb"
 import { type DynamoDBDocumentClient, PutCommand } from "@aws-sdk/lib-dynamodb"
 import type { Carrier } from "./carrier.ts"
@@ -10,20 +10,20 @@ export interface ShippingOptions {
   carrier: Carrier
   ordersTable: string
   shipmentsTable: string
-  /** Told of each delivery that was handled; `parcel` is missing when the event had been handled before. */
+  /** Called for each handled delivery; `parcel` is missing if the event had been handled before. */
   onShipped?: (event: OrderPlaced, parcel: string | undefined) => void
 }
 
 // #region idempotent-handler
-/** Makes the handler of `order.placed`. What it throws, the outbox counts as a failed attempt and tries again later. */
+/** Makes the handler of `order.placed`. If it throws, the outbox counts a failed attempt and retries later. */
 export function shipOrders({ documents, carrier, ordersTable, shipmentsTable, onShipped }: ShippingOptions) {
   return async (event: OrderPlaced): Promise<void> => {
     const { orderId, postcode } = await findOrder(documents, ordersTable, event.payload.orderId)
 
-    // Delivery is at least once. The event's id is the same each time: others can tell a repetition by it ...
+    // Delivery is at least once, always with the same event id. The carrier recognizes a repetition by it ...
     const parcel = await carrier.book({ orderId, postcode }, event.id)
 
-    // ... and so can our own tables.
+    // ... and so does our own table.
     try {
       await documents.send(
         new PutCommand({
