@@ -69,7 +69,7 @@ const start = performance.now()
 // An event that is never delivered would be waited for without end.
 const MINUTES_ALLOWED = isQuick ? 5 : 60
 setTimeout(() => {
-  process.stderr.write(`Not ended after ${MINUTES_ALLOWED} minutes: is an event lost?\n`)
+  process.stderr.write(`Still running after ${MINUTES_ALLOWED} minutes: has an event been lost?\n`)
   process.exit(1)
 }, MINUTES_ALLOWED * 60_000).unref()
 const targets = await withLab(isQuick, async (lab) => {

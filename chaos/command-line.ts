@@ -7,12 +7,12 @@ import { SCENARIOS } from "./scenarios.ts"
 
 const USAGE = `Usage: npm run chaos -- [--seed S]... [--engine NAME]... [--scenario NAME]... [--minutes N] [--report]
 
-Lets a fleet of worker processes suffer, seeded, and checks that nothing is lost.
+Injects faults into a fleet of worker processes and checks that nothing is lost.
 
-  --seed S         repeats what happened under this seed (default: a new one, which is printed)
+  --seed S         replays the faults of this seed (default: a new seed, which is printed)
   --engine NAME    dynoxide, dynamodb-local, ... (default: dynoxide)
   --scenario NAME  ${SCENARIOS.map(({ name }) => name).join(", ")} (default: all)
-  --minutes N      how long the trouble of each scenario goes on (default: 0.2)
+  --minutes N      how long each scenario injects faults (default: 0.2)
   --rate N         events published per second (default: 60)
   --report         writes the figures to docs/reliability.md
   --help`
@@ -26,7 +26,7 @@ export interface ChaosArguments {
   isReported: boolean
 }
 
-/** The command line is wrong, or asks for help: the message says it all. */
+/** The command line is invalid or asks for help; the message is all there is to print. */
 export class UsageError extends Error {}
 
 export function readArguments(args: string[]): ChaosArguments {
@@ -59,7 +59,7 @@ export function readArguments(args: string[]): ChaosArguments {
 
 function scenarioNamed(name: string): Scenario {
   const scenario = SCENARIOS.find((candidate) => candidate.name === name)
-  if (!scenario) throw new TypeError(`--scenario: there is none named ${JSON.stringify(name)}`)
+  if (!scenario) throw new TypeError(`--scenario: no scenario is named ${JSON.stringify(name)}`)
   return scenario
 }
 
@@ -70,7 +70,7 @@ function positive(name: string, text: string): number {
   return value
 }
 
-/** The command that plays one scenario again. */
+/** The command that replays one scenario. */
 export function repeatCommand(
   { minutes, rate }: Pick<ChaosArguments, "minutes" | "rate">,
   engine: string,

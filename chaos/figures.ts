@@ -1,4 +1,4 @@
-/** The figures of outcomes as a table: on the terminal, and in the documentation. */
+/** Formats the figures of outcomes as a table, for the terminal and for the documentation. */
 import { CAUSES } from "./judge.ts"
 import type { Outcome } from "./stage.ts"
 
@@ -15,7 +15,7 @@ export const COLUMNS = [
   "settled after",
 ] as const
 
-/** One row: the figures of a scenario, over as many outcomes as there are. */
+/** One row: the figures of a scenario, aggregated over its outcomes. */
 export function rowOf(outcomes: readonly Outcome[]): string[] {
   const sum = (figure: (outcome: Outcome) => number) =>
     outcomes.reduce((total, one) => total + figure(one), 0)

@@ -84,7 +84,7 @@ describe("an event whose attempts are used up", () => {
   })
 
   test.each<[string, Entry[], Partial<WorkerRecord>]>([
-    ["a claim whose answer did not come", [{ what: "trouble", id: "e", error: "ECONNRESET", at: 21 }], {}],
+    ["a claim whose response was lost", [{ what: "trouble", id: "e", error: "ECONNRESET", at: 21 }], {}],
     ["a claim whose worker died at once", [wrote("e", "active", 20)], { diedAt: 90 }],
   ])("%s counts without a run", (_what, entries, worker) => {
     const journals = { a: ran("e", 0, 5, false), b: entries }
@@ -144,11 +144,11 @@ test.each<[string, Entry[], number, Parameters<typeof evidence>[1]]>([
   ["died", ran("e", 0, 5), 900, { workers: { a: { diedAt: 6 } } }],
   ["died", [{ what: "started", id: "e", run: 0, at: 0 }], 900, { workers: { a: { diedAt: 3 } } }],
   ["frozen", ran("e", 0, 5000), 1200, { workers: { a: { frozen: [{ from: 2, until: 4000 }] } } }],
-  ["outlived", ran("e", 0, 5000), 1200, {}],
-  ["outlived", ran("e", 0, 800), 1200, {}],
+  ["overran", ran("e", 0, 5000), 1200, {}],
+  ["overran", ran("e", 0, 800), 1200, {}],
   ["stalled", [...ran("e", 0, 5), { what: "stalled", ms: 900, at: 950 }], 1200, {}],
-  ["no answer", [...ran("e", 0, 5), { what: "trouble", id: "e", error: "ECONNRESET", at: 6 }], 1200, {}],
-  ["no answer", [...ran("e", 0, 5), { what: "sent", id: "e", at: 6 }], 1200, {}],
+  ["no response", [...ran("e", 0, 5), { what: "trouble", id: "e", error: "ECONNRESET", at: 6 }], 1200, {}],
+  ["no response", [...ran("e", 0, 5), { what: "sent", id: "e", at: 6 }], 1200, {}],
   ["restored", [...ran("e", 0, 5), wrote("e", "completed", 60)], 900, { restoredFrom: 50 }],
   [
     "original",
@@ -167,7 +167,7 @@ test.each<[string, Parameters<typeof evidence>[1], Entry[]]>([
   ["a freeze at another time", { workers: { a: { frozen: [{ from: 1500, until: 1600 }] } } }, []],
   ["trouble with another event", {}, [{ what: "trouble", id: "other", error: "x", at: 6 }]],
   [
-    "a write that was answered",
+    "a write that got a response",
     {},
     [
       { what: "sent", id: "e", at: 6 },
@@ -184,7 +184,7 @@ test.each<[string, Parameters<typeof evidence>[1], Entry[]]>([
 test("an event that was claimed before its overdue handler completed it may still be delivered, one claimed after that not", () => {
   const first = [...ran("e", 0, 1400), wrote("e", "completed", 1402)]
   const claimed = (at: number) => again(first, [wrote("e", "active", at), ...ran("e", 1700, 1705)])
-  expect(claimed(1200)).toMatchObject({ duplicates: { outlived: 1 }, broken: [] })
+  expect(claimed(1200)).toMatchObject({ duplicates: { overran: 1 }, broken: [] })
   expect(claimed(1500).broken).toHaveLength(1)
 })
 

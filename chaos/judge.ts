@@ -6,7 +6,7 @@ import type { Entry, Journals } from "./journal.ts"
 import type { ChaosPayload } from "./worker-settings.ts"
 
 /** Why an event may be delivered once more although its handler succeeded. */
-export const CAUSES = ["died", "frozen", "stalled", "no answer", "outlived", "restored", "original"] as const
+export const CAUSES = ["died", "frozen", "stalled", "no response", "overran", "restored", "original"] as const
 export type Cause = (typeof CAUSES)[number]
 
 /** As much of a worker as the judge must know. */
@@ -52,7 +52,7 @@ export interface Verdict {
 }
 
 /** The handler's time includes the write that completes its event; that much of it a handler may use. */
-const OUTLIVED = 0.75
+const OVERRUN = 0.75
 
 /** It takes as much of a lease at most to find out that a claimed event must not wait, and to give it back. */
 const JUST_CLAIMED = 0.1
@@ -160,7 +160,7 @@ function claimsCutShort(id: string, { workers, journals, processingTimeoutMs }: 
     const entries = journals.get(name) ?? []
     const claimed = entries.findLast((entry) => isOf(entry, id, "active"))
     const diedAtOnce = claimed !== undefined && diedAt - claimed.at < processingTimeoutMs * JUST_CLAIMED
-    return count + (diedAtOnce || hadNoAnswer(entries, id) ? 1 : 0)
+    return count + (diedAtOnce || hadNoResponse(entries, id) ? 1 : 0)
   }, 0)
 }
 
@@ -220,15 +220,15 @@ function causeOf(run: Run, next: Run, evidence: Evidence): Cause | undefined {
 
   if (worker.diedAt !== undefined && between(worker.diedAt)) return "died"
   if (worker.frozen.some((freeze) => freeze.from <= until && freeze.until >= startedAt)) return "frozen"
-  if ((run.endedAt ?? until) - startedAt >= OUTLIVED * evidence.processingTimeoutMs) return "outlived"
-  if (hadNoAnswer(entries, run.id)) return "no answer"
+  if ((run.endedAt ?? until) - startedAt >= OVERRUN * evidence.processingTimeoutMs) return "overran"
+  if (hadNoResponse(entries, run.id)) return "no response"
   // The machine was too busy to renew the lease: for a good part of it, nothing ran.
   const stalledMs = entries.reduce((sum, entry) => sum + (entry.what === "stalled" ? entry.ms : 0), 0)
   return stalledMs > evidence.processingTimeoutMs / 8 ? "stalled" : undefined
 }
 
 /** A write did not come through, or was still unanswered at the end: over a half-open connection, no error ever comes. */
-function hadNoAnswer(entries: readonly Entry[], id: string): boolean {
+function hadNoResponse(entries: readonly Entry[], id: string): boolean {
   let unanswered = 0
   for (const entry of entries) {
     if (!("id" in entry) || entry.id !== id) continue

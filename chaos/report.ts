@@ -1,4 +1,4 @@
-/** Writes the figures of a run to `docs/reliability.md`, between two markers; the prose around them is written by hand. */
+/** Writes the figures of a run to `docs/reliability.md`, between two markers; the prose around them is handwritten. */
 import { execFileSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { cpus } from "node:os"
@@ -28,7 +28,7 @@ export function writeReport(report: Report): void {
 function render({ outcomes, seeds, minutes, rate }: Report): string {
   const intro =
     `Seeds ${seeds.join(", ")}; each scenario for ${Math.round(minutes * 60)} seconds per seed, about ${rate} events a ` +
-    `second. Counts are sums over the seeds, times the longest of them. Revision ${revision()}, Node ${process.versions.node}, ` +
+    `second. Counts are summed over the seeds, times are the longest. Revision ${revision()}, Node ${process.versions.node}, ` +
     `${cpus().length} processor cores for fleet and engine together.`
   const tables = [...outcomes].map(([engine, all]) => {
     const byScenario = new Map<string, Outcome[]>()

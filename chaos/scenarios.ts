@@ -1,10 +1,10 @@
-/** The scenarios: what befalls a fleet while events are published, one kind of trouble each, and all together. */
+/** The scenarios: what happens to a fleet while events are published; one kind of fault each, and all together. */
 import type { FaultPlan } from "../packages/dynamodb-dev/src/index.ts"
 import type { FleetWorker, WorkerTraits } from "./fleet.ts"
 import type { Scenario } from "./scenario.ts"
 import type { Stage } from "./stage.ts"
 
-/** A short lease, so that what it leads to happens often. */
+/** A short lease, so that its consequences show often. */
 const LEASE_MS = 3000
 
 const USUAL = { processingTimeoutMs: LEASE_MS, longestHandlerMs: LEASE_MS / 3, maxRetries: 5, poison: 0 }
@@ -24,13 +24,13 @@ async function start(stage: Stage, count: number, traits: WorkerTraits = {}): Pr
   await Promise.all(Array.from({ length: count }, () => stage.fleet.start(traits)))
 }
 
-/** One of those that live, if any. */
+/** Any live worker, if there is one. */
 function someone({ fleet, chance }: Stage): FleetWorker | undefined {
   const { alive } = fleet
   return alive.length > 0 ? chance.pick(alive) : undefined
 }
 
-/** The next one may be killed while a replacement still starts, so that kills are not as rare as starts are slow. */
+/** Doesn't wait for the replacement to start: starts are slow, and kills would be rare. */
 async function killAndReplace(stage: Stage, traits: WorkerTraits = {}): Promise<void> {
   const victim = stage.fleet.alive.length > 1 ? someone(stage) : undefined
   if (!victim) return
@@ -46,7 +46,7 @@ async function freezeSomeone(stage: Stage, longestMs: number): Promise<void> {
   stage.fleet.thaw(victim)
 }
 
-/** Faults come upon all workers, and go. */
+/** Switches faults on for all workers, and off again. */
 async function burst(stage: Stage, longestMs: number): Promise<void> {
   for (const worker of stage.fleet.alive) stage.fleet.switchFaults(worker, true)
   await stage.pause(longestMs / 2, longestMs)
@@ -67,7 +67,7 @@ async function troubleNetwork(stage: Stage, longestMs: number): Promise<void> {
   proxy.heal()
 }
 
-/** Again and again, with pauses. */
+/** Repeats a step, with pauses. */
 const repeatedly =
   (step: (stage: Stage) => Promise<void>, leastPauseMs: number, mostPauseMs: number) =>
   async (stage: Stage) => {
@@ -81,14 +81,14 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...USUAL,
     name: "kills",
-    says: "Workers are killed in the middle of their work (SIGKILL), and replaced.",
+    says: "Workers are killed mid-run (SIGKILL) and replaced.",
     begin: (stage) => start(stage, 3),
     happen: repeatedly((stage) => killAndReplace(stage), 200, 800),
   },
   {
     ...USUAL,
     name: "freezes",
-    says: "Workers stand still for up to two leases (SIGSTOP), and go on as if nothing had been.",
+    says: "Workers are suspended for up to two leases (SIGSTOP), then continue as if nothing had happened.",
     begin: (stage) => start(stage, 3),
     happen: async (stage) => {
       const freezing = repeatedly((it) => freezeSomeone(it, 2 * LEASE_MS), 100, 500)
@@ -97,7 +97,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     ...USUAL,
-    // The original delivers what the index shows, and does not renew its claims.
+    // The original delivers items as the index returns them, and does not renew its claims.
     projection: "ALL",
     processingTimeoutMs: 10_000,
     name: "rolling update",
@@ -119,7 +119,7 @@ export const SCENARIOS: readonly Scenario[] = [
     ...USUAL,
     name: "scale out and in",
     isGentle: true,
-    says: "The fleet grows to up to six workers and shrinks to one, by orderly stops.",
+    says: "The fleet grows to up to six workers and shrinks to one, with graceful stops.",
     begin: (stage) => start(stage, 1),
     happen: repeatedly(
       async (stage) => {
@@ -135,15 +135,15 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...USUAL,
     name: "throttling",
-    says: "In bursts, DynamoDB refuses 60 % of the requests, the SDK's retries among them.",
+    says: "In bursts, DynamoDB refuses 60 % of the requests, including the SDK's retries.",
     publisherFaults: { throttle: 0.1 },
     begin: (stage) => start(stage, 3, { faults: THROTTLES }),
     happen: repeatedly((stage) => burst(stage, 1500), 200, 1000),
   },
   {
     ...USUAL,
-    name: "lost answers",
-    says: "12 % of all answers get lost after the request was carried out, 8 % of the requests before; some conflict, some are slow.",
+    name: "lost responses",
+    says: "12 % of the responses are lost after the request was executed, 8 % of the requests before; some conflict, some are slow.",
     publisherFaults: { loseAnswer: 0.1, failBeforeSending: 0.05, conflict: 0.02 },
     begin: (stage) => start(stage, 3, { faults: LOST }),
     happen: repeatedly((stage) => burst(stage, 4000), 100, 300),
@@ -160,10 +160,10 @@ export const SCENARIOS: readonly Scenario[] = [
     ...USUAL,
     name: "clock skew",
     isGentle: true,
-    says: "The workers' clocks are a minute slow, half a minute slow, right, and a minute fast; leases are as long as that needs.",
+    says: "The workers' clocks are a minute slow, half a minute slow, correct, and a minute fast; leases are long enough for that.",
     // Four times the difference between any two clocks, and the longest handler.
     processingTimeoutMs: 4 * 2 * MINUTE_MS + LEASE_MS / 3,
-    // What a fast clock has put off is due for a slow one two minutes later.
+    // A retry scheduled by a fast clock is due two minutes later on a slow one.
     settleWithinMs: 4 * MINUTE_MS,
     begin: async (stage) => {
       const offsets = [-MINUTE_MS, -MINUTE_MS / 2, 0, MINUTE_MS]
@@ -189,7 +189,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...USUAL,
     name: "overruns",
-    says: "Some handlers take up to one and a half times their processingTimeoutMs, and succeed or fail then.",
+    says: "Some handlers take up to one and a half times their processingTimeoutMs, then succeed or fail.",
     processingTimeoutMs: 1000,
     longestHandlerMs: 1500,
     begin: (stage) => start(stage, 3),
@@ -215,7 +215,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...USUAL,
     name: "lost table",
-    says: "The table disappears and comes back with the data it had a moment before.",
+    says: "The table disappears, and comes back with slightly older data.",
     begin: (stage) => start(stage, 3),
     happen: async (stage) => {
       await stage.pause(1000, 2000)
@@ -225,7 +225,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...USUAL,
     name: "all together",
-    says: "Kills, freezes, cuts, throttling, lost answers, a lagging index, clocks up to half a second off, and poison.",
+    says: "Kills, freezes, cuts, throttling, lost responses, a lagging index, clocks up to half a second off, and poison.",
     processingTimeoutMs: 6000,
     poison: 1,
     publisherFaults: { throttle: 0.05, loseAnswer: 0.05 },

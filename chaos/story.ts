@@ -28,6 +28,6 @@ function describe(entry: Entry): string | undefined {
   if (entry.what === "started") return "handler starts"
   if (entry.what === "ended") return entry.isOk ? "handler succeeds" : "handler fails"
   if (entry.what === "written") return entry.isRecovery ? `recovers it as ${entry.status}` : entry.status
-  if (entry.what === "trouble") return `no answer: ${entry.error}`
+  if (entry.what === "trouble") return `no response: ${entry.error}`
   return undefined
 }

@@ -163,21 +163,21 @@ function targets(result: DrainResult) {
         : [atLeast(minimum, measured, { figure: `${figure}, ${engine}`, dependsOnTime: true, unit })]
     const most = Math.min(rate("limit"), (CONCURRENCY * 1000) / 20)
     return [
-      ...ratio(0.85, rate("defaults") / rate("limit"), "drain with defaults, against the limit"),
+      ...ratio(0.85, rate("defaults") / rate("limit"), "drain with defaults, relative to the limit"),
       ...ratio(
         0.9,
         rate("concurrency 50") / rate("limit"),
-        "drain with `concurrency: 50`, against the limit",
+        "drain with `concurrency: 50`, relative to the limit",
       ),
       ...ratio(
         0.85,
         rate("concurrency 50", 20) / most,
-        "handlers of 20 ms, `concurrency: 50`, against min(limit, 50 / 20 ms)",
+        "handlers of 20 ms, `concurrency: 50`, relative to min(limit, 50 / 20 ms)",
       ),
       ...ratio(
         12,
         rate("defaults") / rate("original"),
-        "drain with defaults, against the original's algorithm",
+        "drain with defaults, relative to the original's algorithm",
         " times",
       ),
     ]

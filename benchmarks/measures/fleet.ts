@@ -123,7 +123,7 @@ function targets({ rows }: FleetResult) {
     const alone = relays.find((row) => row.engine === engine && row.workers === 1)
     if (!alone) return [refused]
     const time = atMost(1.1, seconds.median / alone.seconds.median, {
-      figure: `time of the drain against that of one worker, ${where}`,
+      figure: `time of the drain relative to one worker, ${where}`,
       dependsOnTime: true,
     })
     return [refused, time]

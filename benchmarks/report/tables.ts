@@ -12,12 +12,12 @@ function table(head: string[], rows: Array<Array<string | number>>): string {
 
 export function targetsTable(targets: Target[]): string {
   return table(
-    ["figure", "to reach", "measured", ""],
+    ["figure", "target", "measured", ""],
     targets.map(({ figure, toReach, measured, isMet }) => [
       figure,
       toReach,
       measured,
-      isMet ? "reached" : "**missed**",
+      isMet ? "met" : "**missed**",
     ]),
   )
 }
@@ -61,9 +61,9 @@ export function drainTable({ rows, limitInFlight }: Results["drain"]): string {
   )
   const tries = Object.entries(limitInFlight).map(([engine, { best, tried }]) => {
     const numbers = Object.entries(tried).sort(([a], [b]) => Number(a) - Number(b))
-    return `- ${engine}: ${numbers.map(([n, rate]) => `${n}: ${Math.round(rate)}`).join(", ")}; ${best} was taken.`
+    return `- ${engine}: ${numbers.map(([n, rate]) => `${n}: ${Math.round(rate)}`).join(", ")}; ${best} was used.`
   })
-  return `${drains}\n\nEvents per second of the bare loop by its number in flight:\n\n${tries.join("\n")}`
+  return `${drains}\n\nEvents per second of the bare loop by the number of requests in flight:\n\n${tries.join("\n")}`
 }
 
 export function fleetTable({ rows }: Results["fleet"]): string {
@@ -160,10 +160,10 @@ export function memoryTable({ rows }: Results["memory"]): string {
     [
       "backlog",
       "live heap before",
-      "half-way",
+      "halfway",
       "after",
       "resident before",
-      "resident, highest",
+      "highest resident",
       "CPU ms/event",
     ],
     rows.map((row) => [
