@@ -78,12 +78,6 @@ export abstract class OutboxError<TContext extends OutboxErrorContext = OutboxEr
 
   /** What was given as context, the `cause` included. Not enumerable. */
   declare context?: TContext
-  /** The id of the event that the error is about, where it is known. */
-  declare readonly eventId?: string
-  /** The type of that event. */
-  declare readonly eventType?: string
-  /** Which attempt to handle the event this is about: 1 is the first. */
-  declare readonly attempt?: number
 
   /**
    * @param message - what went wrong
@@ -102,11 +96,11 @@ export abstract class OutboxError<TContext extends OutboxErrorContext = OutboxEr
    * What `JSON.stringify` writes: name, message, which event and attempt it is about and, in short, the cause. Never throws.
    */
   toJSON(): Record<string, unknown> {
-    const { cause, eventId, eventType, attempt } = this
+    const { cause } = this
     return {
       name: this.name,
       message: this.message,
-      ...known({ eventId, eventType, attempt }),
+      ...eventFields(this.context),
       ...(cause !== undefined && {
         cause: isError(cause)
           ? { name: String(read(cause, "name")), message: formatErrorMessage(cause) }
@@ -253,6 +247,11 @@ export class UnhandledEventError extends OperationalError {
     declareErrors(UnhandledEventError, "UnhandledEventError")
   }
 
+  /** The id of the event. */
+  declare readonly eventId: string
+  /** The type of the event. */
+  declare readonly eventType: string
+
   /**
    * @param event - the event
    * @param consequence - what becomes of such events
@@ -320,6 +319,12 @@ export class MaxRetriesExceededError<
     declareErrors(MaxRetriesExceededError, "MaxRetriesExceededError")
   }
 
+  /** The id of the event. */
+  declare readonly eventId: string
+  /** The type of the event. */
+  declare readonly eventType: string
+  /** Which attempt this was, where that is known: 1 is the first. */
+  declare readonly attempt?: number
   /** The dead letter. Not enumerable; also `context.event`. */
   declare readonly event: FailedBusEvent
   /** How many attempts failed. */
@@ -349,6 +354,12 @@ export class HandlerError<
     declareErrors(HandlerError, "HandlerError")
   }
 
+  /** The id of the event. */
+  declare readonly eventId: string
+  /** The type of the event. */
+  declare readonly eventType: string
+  /** Which attempt this was, where that is known: 1 is the first. */
+  declare readonly attempt?: number
   /** The event that was handled. Not enumerable; also `context.event`. */
   declare readonly event: BusEvent
 

@@ -41,14 +41,14 @@ export type OutboxBusConfig = {
    * For how many events of one `emitMany` the emit middleware runs at once; an integer of at least 1.
    * @defaultValue 10
    */
-  middlewareConcurrency?: number
+  middlewareConcurrency?: number | undefined
   /**
    * What becomes of an event whose type has no handler: it counts as handled, goes back to the outbox for another worker
    * (which the outbox must support), or fails. Whatever is chosen, `onError` gets an {@link UnhandledEventError}, once per type
    * and process; with `"fail"`, in each attempt's `HandlerError`.
    * @defaultValue "complete"
    */
-  unhandledEvents?: UnhandledEvents
+  unhandledEvents?: UnhandledEvents | undefined
 }
 
 /**
