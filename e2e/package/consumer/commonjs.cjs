@@ -4,7 +4,10 @@ const adapter = require("@outbox-event-bus/dynamodb-aws-sdk-outbox")
 const core = require("outbox-event-bus")
 
 assert.deepEqual(Object.keys(adapter).sort(), [
+  "DuplicateEventIdError",
   "DynamoDBAwsSdkOutbox",
+  "EventAlreadyPublishedError",
+  "UnstorableEventError",
   "dynamodbAwsSdkTransactionStorage",
   "getDynamoDBAwsSdkCollector",
   "getHandlerContext",

@@ -6,7 +6,10 @@ import * as core from "outbox-event-bus"
 import { outboxConformance } from "outbox-event-bus/testing"
 
 assert.deepEqual(Object.keys(adapter).sort(), [
+  "DuplicateEventIdError",
   "DynamoDBAwsSdkOutbox",
+  "EventAlreadyPublishedError",
+  "UnstorableEventError",
   "dynamodbAwsSdkTransactionStorage",
   "getDynamoDBAwsSdkCollector",
   "getHandlerContext",
