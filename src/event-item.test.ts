@@ -1,6 +1,6 @@
 import { NumberValue } from "@aws-sdk/lib-dynamodb"
 import { type BusEvent, ValidationError } from "outbox-event-bus"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { type Item, numberOf, readActiveItem, readItem, toFailedEvent, toItem } from "./event-item.ts"
 
 const occurredAt = new Date("2024-05-06T07:08:09.010Z")
@@ -19,6 +19,21 @@ const item = {
 describe("an event as an item", () => {
   it("has the attributes that the original writes", () => {
     expect(toItem(event)).toEqual(item)
+  })
+
+  it("without a payload but with keys that no event has causes one warning per type, and is stored", () => {
+    const warning = vi.spyOn(process, "emitWarning").mockImplementation(() => {})
+    const slip = { id: "e1", type: "slip", data: { total: 5 }, occurredAt } as unknown as BusEvent
+    for (let i = 0; i < 2; i++) expect(toItem(slip)).toMatchObject({ id: "e1", hasPayload: false })
+    toItem({ id: "e1", type: "no payload", occurredAt } as BusEvent)
+    toItem({ ...event, data: 1 } as BusEvent)
+    expect(warning.mock.calls).toEqual([
+      [
+        expect.stringMatching(/^Events of type 'slip' are published without a payload, but with .*data/),
+        { type: "OutboxWarning", code: "OUTBOX_UNKNOWN_EVENT_KEY" },
+      ],
+    ])
+    warning.mockRestore()
   })
 
   it("keeps metadata, with its Dates as ISO strings", () => {

@@ -5,8 +5,9 @@ import { types } from "node:util"
 import { type BusEvent, EventStatus, type FailedBusEvent, ValidationError } from "outbox-event-bus"
 import { MAX_ITEM_BYTES, storedBytes } from "./item-size.ts"
 import { UnstorableEventError } from "./publish-errors.ts"
-import { shown } from "./shown.ts"
+import { listed, shown } from "./shown.ts"
 import { fromStored, fromStoredLeniently, readAt, toStored, UnstorableValueError } from "./stored-value.ts"
+import { warnOnce } from "./warnings.ts"
 
 /** An item as `@aws-sdk/lib-dynamodb` reads it: anything may have been written there by anyone. */
 export type Item = Record<string, unknown>
@@ -33,7 +34,9 @@ const MAX_ID_BYTES = 2048
 /** @throws {UnstorableEventError} that names the event and the path of what DynamoDB can't hold. */
 export function toItem(event: BusEvent): EventItem {
   try {
-    return buildItem(fieldsOf(event))
+    const item = buildItem(fieldsOf(event))
+    if (item.hasPayload === false) warnOfUnknownKeys(event)
+    return item
   } catch (error) {
     if (!(error instanceof UnstorableValueError)) throw error
     throw new UnstorableEventError(event, error)
@@ -46,6 +49,19 @@ function fieldsOf(event: BusEvent): BusEvent {
   const [id, type, payload] = [read("id"), read("type"), read("payload")]
   const [occurredAt, metadata] = [read("occurredAt"), read("metadata")]
   return { id, type, payload, occurredAt, ...(metadata !== undefined && { metadata }) } as BusEvent
+}
+
+const KNOWN_KEYS = new Set(["id", "type", "payload", "occurredAt", "metadata"])
+
+/** An event may have no payload. One that has none but a key which no event has was hardly meant so. */
+function warnOfUnknownKeys(event: BusEvent): void {
+  const unknown = Object.keys(event).filter((key) => !KNOWN_KEYS.has(key))
+  if (unknown.length === 0) return
+  warnOnce(
+    "OUTBOX_UNKNOWN_EVENT_KEY",
+    `Events of type ${shown(event.type)} are published without a payload, but with ${listed(unknown)}, which is not stored. ` +
+      `Keys of an event: ${[...KNOWN_KEYS].join(", ")}.`,
+  )
 }
 
 function buildItem({ id, type, payload, occurredAt, metadata }: BusEvent): EventItem {
