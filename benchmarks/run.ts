@@ -7,6 +7,7 @@
 import { parseArgs } from "node:util"
 import { type Lab, withLab } from "./lab.ts"
 import { batchingMeasure } from "./measures/batching.ts"
+import { crashMeasure } from "./measures/crash.ts"
 import { drainMeasure } from "./measures/drain.ts"
 import { fleetMeasure } from "./measures/fleet.ts"
 import { idleMeasure } from "./measures/idle.ts"
@@ -44,6 +45,7 @@ const GROUPS: Step[][] = [
   [step(fleetMeasure)],
   [step(unitsMeasure)],
   [step(orderMeasure)],
+  [step(crashMeasure)],
   [step(batchingMeasure)],
   [step(latencyMeasure)],
   [step(remoteLatencyMeasure), step(idleMeasure)],

@@ -25,6 +25,7 @@ export interface Settings {
   memory: { backlogs: [small: number, large: number]; warmUpEvents: number }
   batching: { events: number; bufferTimeoutMs: number }
   order: { events: number }
+  crash: { leaseMs: number }
 }
 
 const SEED = 20_240_607
@@ -49,6 +50,7 @@ const FULL: Settings = {
   memory: { backlogs: [1000, 50_000], warmUpEvents: 1000 },
   batching: { events: 2000, bufferTimeoutMs: 100 },
   order: { events: 2000 },
+  crash: { leaseMs: 8000 },
 }
 
 const QUICK: Settings = {
@@ -73,6 +75,7 @@ const QUICK: Settings = {
   // A slow machine must not be the reason for batches that are not full.
   batching: { events: 600, bufferTimeoutMs: 2000 },
   order: { events: 600 },
+  crash: { leaseMs: 4000 },
 }
 
 export function settingsFor(isQuick: boolean): Settings {

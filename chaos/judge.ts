@@ -136,8 +136,8 @@ function judgeItems(evidence: Evidence, runs: Map<string, Run[]>, verdict: Verdi
 }
 
 /**
- * An attempt is a run of the handler that has not completed the event. That the worker died which had claimed it ahead counts as
- * one too, but once: then it is claimed only when it can run.
+ * An attempt is a run of the handler that has not completed the event. That a worker died which had claimed it ahead
+ * counts as one too, but twice at most: then it is claimed only when it can run.
  */
 function judgeAttempts(evidence: Evidence, runs: Map<string, Run[]>, verdict: Verdict): void {
   // The original claims ahead whatever was recovered before.
@@ -145,7 +145,7 @@ function judgeAttempts(evidence: Evidence, runs: Map<string, Run[]>, verdict: Ve
   for (const { id, status, retryCount } of evidence.items) {
     const ran = (runs.get(id)?.length ?? 0) - (status === "completed" ? 1 : 0)
     const charged = Number(retryCount ?? 0)
-    const unearned = charged - ran - 1
+    const unearned = charged - ran - 2
     if (unearned <= 0 || unearned <= claimsCutShort(id, evidence)) continue
     verdict.brokenIds.add(id)
     verdict.broken.push(

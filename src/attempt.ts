@@ -5,7 +5,7 @@ import { errorText } from "./error-text.ts"
 import { type Item, toFailedEvent } from "./event-item.ts"
 import type { FailedAttempt } from "./transitions.ts"
 
-/** The error of an attempt whose lease ended. It marks events that may have taken their worker down. */
+/** The error of an attempt whose lease expired. What marks the event is its `crashCount`: a handler may throw the same text. */
 export const PROCESSING_TIMEOUT = "Processing timeout"
 
 /**

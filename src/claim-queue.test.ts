@@ -1,45 +1,70 @@
-/** The events between index and handler: which are given back, and when it is known what to claim next. */
+/** The events between index and handler: how many are on their way, and what is known of them. */
 import { expect, it } from "vitest"
-import { ClaimQueue, type Queued } from "./claim-queue.ts"
-import type { Claim } from "./event-life.ts"
+import type { Marks } from "./admission.ts"
+import { ClaimQueue, Queued, type Standing } from "./claim-queue.ts"
 
-const taken = (id: string): Queued => ({ row: { id }, stretch: 0, pace: "ahead" })
-const won = (id: string, claim: Partial<Claim> = {}): Queued => ({
-  ...taken(id),
-  outcome: { kind: "won", claim: { wasRecovered: false, isLastAttempt: false, ...claim } as Claim },
-})
-const lost = (id: string): Queued => ({ ...taken(id), outcome: { kind: "lost" } })
+const STRONG: Marks = { crashCount: 2, isLastAttempt: false }
+const ORDINARY: Marks = { crashCount: 0, isLastAttempt: false }
+
+function entry(id: string, is: Standing["is"], marks?: Marks): Queued {
+  const queued = new Queued({ id }, "claiming")
+  queued.standing = { is } as Standing
+  queued.marks = marks
+  return queued
+}
 
 function queueOf(...entries: Queued[]): ClaimQueue {
   const queue = new ClaimQueue()
-  for (const entry of entries) queue.push(entry)
+  for (const each of entries) queue.push(each)
   return queue
 }
-const idsOf = (entries: Queued[]) => entries.map(({ row }) => row.id)
 
-it("cuts what is claimed, and keeps what is being claimed as unwanted", () => {
-  const pending = taken("c")
-  const queue = queueOf(won("a"), won("b"), pending, lost("d"))
-  expect(idsOf(queue.cut(1))).toEqual(["b", "d"])
-  expect(queue.length).toBe(2)
-  expect(queue.head?.isUnwanted).toBeUndefined()
-  queue.shift()
-  expect(queue.head).toBe(pending)
-  expect(pending.isUnwanted).toBe(true)
+it("counts apart what is on its way and what only keeps its place", () => {
+  const queue = queueOf(
+    entry("a", "looking"),
+    entry("b", "claiming"),
+    entry("c", "claimed", ORDINARY),
+    entry("d", "releasing", STRONG),
+    entry("e", "released", STRONG),
+  )
+  expect(queue).toMatchObject({ ahead: 3, waiting: 2 })
+  expect([...queue].map(({ claim }) => claim)).toEqual([
+    "pending",
+    "pending",
+    "claimed",
+    "pending",
+    "unclaimed",
+  ])
 })
 
-it("is undecided while it has an event that is not wanted any more", () => {
-  expect(queueOf().isUndecided()).toBe(false)
-  expect(queueOf(won("a"), taken("b"), lost("c")).isUndecided()).toBe(false)
-  const queue = queueOf(won("a"), taken("b"))
-  queue.cut(1)
-  expect(queue.isUndecided()).toBe(true)
+it("knows its events, until they are removed", () => {
+  const [a, b] = [entry("a", "claiming"), entry("b", "claiming")]
+  const queue = queueOf(a, b)
+  queue.remove(a)
+  expect(queue.has("a")).toBe(false)
+  expect(queue.has("b")).toBe(true)
+  expect([...queue]).toEqual([b])
 })
 
-it("finds the first claimed event of a kind, or its own end", () => {
-  const isLast = ({ isLastAttempt }: Claim) => isLastAttempt
-  expect(queueOf().firstWhere(isLast)).toBe(0)
-  expect(queueOf(won("a"), taken("b"), lost("c")).firstWhere(isLast)).toBe(3)
-  const last = () => won("last", { isLastAttempt: true })
-  expect(queueOf(taken("a"), won("b"), last(), last()).firstWhere(isLast)).toBe(2)
+it.each([
+  ["nothing", [], false],
+  ["a claim of an event that nobody has looked at", [entry("a", "claiming")], true],
+  ["a claim of one that is known", [entry("a", "claiming", STRONG)], false],
+  ["a look", [entry("a", "looking")], false],
+  ["a release", [entry("a", "releasing", ORDINARY)], true],
+  ["what was released", [entry("a", "released", STRONG), entry("b", "released", STRONG)], false],
+  [
+    "one strong suspect that is claimed",
+    [entry("a", "claimed", STRONG), entry("b", "released", STRONG)],
+    false,
+  ],
+  ["two of them", [entry("a", "claimed", STRONG), entry("b", "claiming", STRONG)], true],
+  ["others that are claimed", [entry("a", "claimed", ORDINARY), entry("b", "claimed", ORDINARY)], false],
+] as const)("with %s: %o uncertain: %s", (_, entries, isUncertain) => {
+  expect(queueOf(...entries).isUncertain).toBe(isUncertain)
+})
+
+it("has a strong suspect wherever one stands", () => {
+  expect(queueOf(entry("a", "claimed", ORDINARY), entry("b", "claiming")).hasStrongSuspect).toBe(false)
+  expect(queueOf(entry("a", "released", STRONG)).hasStrongSuspect).toBe(true)
 })

@@ -1,73 +1,91 @@
-/**
- * The events between index and handler, in order: being claimed, or claimed and waiting for their turn.
- */
-import type { TakenRow } from "./due-rows.ts"
-import type { Claim, ClaimOutcome } from "./event-life.ts"
+/** The events between index and handler, in order: being looked at or claimed, claimed, or released to wait. */
+import { type Candidate, type Marks, suspicionOf } from "./admission.ts"
+import type { Claim } from "./event-life.ts"
 import type { HeldEvent } from "./lease-keeper.ts"
+import type { Row } from "./status-index.ts"
 
 /**
- * How far ahead of the handlers to claim. After an event at its last attempt, nothing is claimed before a handler can
- * start; after one that was recovered before, nothing beside anything else.
+ * Where an event stands. "released" keeps its place: it is claimed again when it can start. "dropped" leaves the queue:
+ * another worker has it, or it can't be read.
  */
-export type Pace = "ahead" | "just in time" | "one by one"
+export type Standing =
+  | Claimed
+  | { readonly is: "looking" | "claiming" | "releasing" | "released" | "dropped" }
 
-/** What became of a row that was taken: its claim is under way while there is no outcome. */
-export interface Queued extends TakenRow {
-  /** How far ahead was being claimed when it was taken. */
-  readonly pace: Pace
-  outcome?: ClaimOutcome
-  /** Present when the claim was won. */
-  held?: HeldEvent
+export interface Claimed {
+  readonly is: "claimed"
+  readonly claim: Claim
+  readonly held: HeldEvent
   /** On the clock of `performance`. */
-  wonAt?: number
-  /** To be released as soon as it is claimed: an event before it was. */
-  isUnwanted?: boolean
+  readonly wonAt: number
+}
+
+export class Queued implements Candidate {
+  standing: Standing
+  marks?: Marks | undefined
+
+  constructor(
+    readonly row: Row,
+    first: "looking" | "claiming",
+    /** The stretch of index rows that it comes from. */
+    readonly stretch = 0,
+  ) {
+    this.standing = { is: first }
+  }
+
+  get claim(): Candidate["claim"] {
+    const { is } = this.standing
+    return is === "claimed" ? is : is === "released" ? "unclaimed" : "pending"
+  }
+
+  get isStrongSuspect(): boolean {
+    return this.marks !== undefined && suspicionOf(this.marks) === "strong"
+  }
 }
 
 export class ClaimQueue {
   private readonly entries: Queued[] = []
 
-  get length(): number {
-    return this.entries.length
+  /** Claimed, or on the way there. */
+  get ahead(): number {
+    return this.entries.length - this.waiting
   }
 
-  get head(): Queued | undefined {
-    return this.entries[0]
+  /** Released, or on the way there, to keep their place. */
+  get waiting(): number {
+    return this.entries.filter(({ standing: { is } }) => is === "released" || is === "releasing").length
+  }
+
+  has(id: string): boolean {
+    return this.entries.some(({ row }) => row.id === id)
+  }
+
+  get hasStrongSuspect(): boolean {
+    return this.entries.some((entry) => entry.isStrongSuspect)
+  }
+
+  /**
+   * Something that a crash would count against could be claimed beside the next strong suspect: a claim is under way of an
+   * event whose marks are unknown, one is still being released, or there is another strong suspect.
+   */
+  get isUncertain(): boolean {
+    const isUnsettled = ({ standing: { is }, marks }: Queued) =>
+      is === "releasing" || (is === "claiming" && !marks)
+    const suspects = this.entries.filter(
+      ({ claim, isStrongSuspect }) => isStrongSuspect && claim !== "unclaimed",
+    )
+    return suspects.length > 1 || this.entries.some(isUnsettled)
+  }
+
+  [Symbol.iterator](): Iterator<Queued> {
+    return this.entries[Symbol.iterator]()
   }
 
   push(entry: Queued): void {
     this.entries.push(entry)
   }
 
-  shift(): void {
-    this.entries.shift()
+  remove(entry: Queued): void {
+    this.entries.splice(this.entries.indexOf(entry), 1)
   }
-
-  /** Takes out what is claimed from `position` on. What is still being claimed there becomes unwanted. */
-  cut(position: number): Queued[] {
-    const behind = this.entries.splice(position)
-    const pending = behind.filter(({ outcome }) => outcome === undefined)
-    for (const entry of pending) entry.isUnwanted = true
-    this.entries.push(...pending)
-    return behind.filter(({ outcome }) => outcome !== undefined)
-  }
-
-  /** The position of the first claimed event of such a kind; behind the last one when there is none. */
-  firstWhere(isOfKind: (claim: Claim) => boolean): number {
-    const position = this.entries.findIndex((entry) => {
-      const claim = claimOf(entry)
-      return claim !== undefined && isOfKind(claim)
-    })
-    return position === -1 ? this.entries.length : position
-  }
-
-  /** What to claim next is known only when the unwanted entries have been given back. */
-  isUndecided(): boolean {
-    return this.entries.some((entry) => entry.isUnwanted)
-  }
-}
-
-/** The claim of an entry, if it was won. */
-export function claimOf({ outcome }: Queued): Claim | undefined {
-  return outcome?.kind === "won" ? outcome.claim : undefined
 }

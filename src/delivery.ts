@@ -34,7 +34,7 @@ export class Delivery {
     life: EventLife & StuckEvents,
     private readonly config: ResolvedConfig,
   ) {
-    this.relay = new Relay(life, config)
+    this.relay = new Relay(life, config, () => this.wakePoller())
     this.recovery = new Recovery(
       life,
       {

@@ -105,18 +105,6 @@ describe("a worker alone", () => {
     expect(await poll(due, () => "won")).toEqual(["e0000"])
   })
 
-  it("takes a released event again, and what is due before it", async () => {
-    const index = new IndexRows(rowsDue(3))
-    const due = new DueRows(index.read, 50)
-    due.begin()
-    await due.readMore()
-    const first = due.take() as TakenRow
-    due.take()
-    due.released(first)
-    expect(due.available).toBe(0)
-    expect(await drain(due, () => "won")).toEqual(["e0000", "e0002"])
-  })
-
   it("tells whether the next page begins at the start again", async () => {
     const due = new DueRows(new IndexRows(rowsDue(3)).read, 2)
     due.begin()
@@ -240,17 +228,6 @@ describe("among other workers", () => {
     expect(await poll(due, claim)).toEqual([])
     expect(claim).toHaveBeenCalledTimes(2)
     expect(due.mayHaveLeft).toBe(true)
-  })
-
-  it("may have left what was released, until the next poll begins", async () => {
-    const due = new DueRows(new IndexRows(rowsDue(1)).read, 10)
-    due.begin()
-    await due.readMore()
-    expect(due.mayHaveLeft).toBe(false)
-    due.released(due.take() as TakenRow)
-    expect(due.mayHaveLeft).toBe(true)
-    due.begin()
-    expect(due.mayHaveLeft).toBe(false)
   })
 
   it("stays after lost claims that are not in a row", async () => {

@@ -27,7 +27,7 @@ export class DueRows {
   isShared = false
   /** There is nothing more to read in this poll. */
   isExhausted = true
-  /** Due events may be left when there is nothing more to read: they were left to other workers, or have just been released. */
+  /** Due events may be left when there is nothing more to read: they were left to other workers. */
   mayHaveLeft = false
   isReading = false
 
@@ -101,14 +101,6 @@ export class DueRows {
     } else {
       this.goTo("elsewhere")
     }
-  }
-
-  /** An event was released: it, and those before which it comes, are to be read anew. */
-  released({ row }: TakenRow): void {
-    this.recent.forget(row.id)
-    this.mayHaveLeft = true
-    this.isExhausted = false
-    this.goTo({})
   }
 
   /** A row could not be claimed: it is left alone for a while. */

@@ -143,9 +143,19 @@ describe("recovery", () => {
     expect(all.errors).toEqual([expect.any(MaintenanceError)])
   })
 
-  it("of before makes its event run with nothing beside it", async () => {
-    const suspect = item("suspect", { lastError: "Processing timeout", retryCount: 1 })
-    const items = [item("a"), suspect, item("b")]
+  it("counts a crash, with the attempt", async () => {
+    const all = createOutbox(recovering(stuck()))
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    expect(all.inputsOf("recover")[0]).toMatchObject({
+      UpdateExpression: expect.stringMatching(/ ADD #crashCount :add_crashCount$/),
+      ExpressionAttributeValues: { ":add_crashCount": 1 },
+    })
+  })
+
+  const runAtOnce = async (suspects: Record<string, unknown>) => {
+    const items = [item("a"), item("suspect 1", suspects), item("suspect 2", suspects), item("b")]
     const all = createOutbox(
       {
         ...holding(...items),
@@ -153,26 +163,28 @@ describe("recovery", () => {
       },
       { concurrency: 10 },
     )
-    const beside: string[][] = []
-    const open = () => {
-      const ids = (step: "claim" | "release" | "complete") => all.inputsOf(step).map((input) => input.Key.id)
-      const given = [...ids("release"), ...ids("complete")]
-      return ids("claim").filter((id) => {
-        const i = given.indexOf(id)
-        if (i >= 0) given.splice(i, 1)
-        return i < 0
-      })
-    }
+    const running = new Set<string>()
+    let atOnce = 0
     all.onEvent(async ({ id }) => {
-      if (id !== "suspect") return
-      beside.push(open())
+      running.add(id)
+      atOnce = Math.max(atOnce, [...running].filter((other) => other.startsWith("suspect")).length)
       await delay(50)
-      beside.push(open())
+      running.delete(id)
     })
     all.start()
-    await pass(1000)
+    await pass(5000)
     await all.outbox.stop()
-    expect(all.handled).toEqual(["a", "suspect", "b"])
-    expect(beside).toEqual([["suspect"], ["suspect"]])
+    expect([...all.handled].sort()).toEqual(["a", "b", "suspect 1", "suspect 2"])
+    return atOnce
+  }
+
+  it("twice before makes events run one at a time", async () => {
+    expect(await runAtOnce({ crashCount: 2, retryCount: 2 })).toBe(1)
+    expect(await runAtOnce({ crashCount: 1, retryCount: 4 })).toBe(1)
+  })
+
+  it("once before does not, nor one by an original, nor a handler's error of the same text", async () => {
+    expect(await runAtOnce({ crashCount: 1, retryCount: 1 })).toBe(2)
+    expect(await runAtOnce({ lastError: "Processing timeout", retryCount: 3 })).toBe(2)
   })
 })

@@ -5,8 +5,15 @@
 import { AsyncResource } from "node:async_hooks"
 import { randomUUID } from "node:crypto"
 import type { DynamoDBDocumentClient, UpdateCommandInput } from "@aws-sdk/lib-dynamodb"
-import type { BusEvent, ErrorHandler, FailedBusEvent, IOutbox } from "outbox-event-bus"
+import {
+  type BusEvent,
+  type ErrorHandler,
+  EventStatus,
+  type FailedBusEvent,
+  type IOutbox,
+} from "outbox-event-bus"
 import { AbandonedClaims } from "./abandoned-claims.ts"
+import type { Marks } from "./admission.ts"
 import {
   asksForRelease,
   failedAttempt,
@@ -198,6 +205,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     return {
       due: (request) => this.due(request),
       stuck: (request) => this.requests.query(stuckEvents(this.config, Date.now(), request)),
+      look: (row) => this.look(row),
       claim: (row) => this.claim(row),
       renew: (hold, leaseEndsAt) => this.renew(hold, leaseEndsAt),
       release: (claim) => this.release(claim),
@@ -240,14 +248,25 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       this.errors.report(read.unreadable)
       return { kind: "unreadable" }
     }
-    const wasRecovered = item.lastError === PROCESSING_TIMEOUT
-    const isLastAttempt = read.retryCount + 1 >= this.config.maxRetries
     const occurredAt = new Date(read.event.occurredAt)
     const storedOccurredAt = item.occurredAt as string
     return {
       kind: "won",
-      claim: { ...read, occurredAt, storedOccurredAt, hold, wasRecovered, isLastAttempt },
+      claim: { ...read, occurredAt, storedOccurredAt, hold, ...this.marksOf(item) },
     }
+  }
+
+  /** Whether a row may be claimed, and what is known of it, without claiming it. */
+  private async look({ id }: Row): Promise<Marks | undefined> {
+    const attributes = ["status", "retryCount", "crashCount"]
+    const item = await this.requests.get(this.config.tableName, id, attributes)
+    // A mocked client answers without the item: the claim will tell.
+    return item && item.status !== EventStatus.CREATED ? undefined : this.marksOf(item ?? {})
+  }
+
+  private marksOf({ retryCount, crashCount }: Item): Marks {
+    const isLastAttempt = (numberOf(retryCount) ?? 0) + 1 >= this.config.maxRetries
+    return { crashCount: numberOf(crashCount) ?? 0, isLastAttempt }
   }
 
   private claimFailed(hold: Hold, claimedAt: number, error: unknown): ClaimOutcome {

@@ -11,7 +11,7 @@ interface StoredEvent {
   token?: string | undefined
   leaseEndsAt?: number
   retryCount: number
-  wasRecovered: boolean
+  crashCount: number
   isLastAttempt: boolean
 }
 
@@ -19,7 +19,7 @@ interface StoredEvent {
 export interface Given {
   id: string
   dueAt?: number
-  wasRecovered?: boolean
+  crashCount?: number
   isLastAttempt?: boolean
 }
 
@@ -29,13 +29,13 @@ export class EventTable {
   readonly index = new IndexRows()
   readonly events = new Map<string, StoredEvent>()
   /** How long each request takes, in milliseconds: `Infinity` for no answer, 0 for the next turn of promises. */
-  latencyMs = { due: 0, claim: 0, renew: 0, release: 0, complete: 0, fail: 0 }
+  latencyMs = { due: 0, look: 0, claim: 0, renew: 0, release: 0, complete: 0, fail: 0 }
   /** How long after a failure an event is due again; without, it never is. */
   retryAfterMs: number | undefined
   private tokens = 0
 
-  put({ id, dueAt = Date.now() - 1000, wasRecovered = false, isLastAttempt = false }: Given): void {
-    this.events.set(id, { status: "created", retryCount: Number(wasRecovered), wasRecovered, isLastAttempt })
+  put({ id, dueAt = Date.now() - 1000, crashCount = 0, isLastAttempt = false }: Given): void {
+    this.events.set(id, { status: "created", retryCount: crashCount, crashCount, isLastAttempt })
     this.index.put({ id, gsiSortKey: dueAt })
   }
 
@@ -60,7 +60,7 @@ export class EventTable {
     for (const [id, event] of this.events) {
       if (event.status !== "active" || (event.leaseEndsAt as number) > Date.now()) continue
       this.takeAway(id)
-      event.wasRecovered = true
+      event.crashCount++
       this.index.put({ id, gsiSortKey: Date.now() })
     }
   }
@@ -78,6 +78,11 @@ export class EventTable {
         await this.takes("due")
         return this.index.read(request)
       }),
+      look: vi.fn<EventLife["look"]>(async ({ id }) => {
+        await this.takes("look")
+        const event = this.events.get(id)
+        return event?.status === "created" ? { ...event } : undefined
+      }),
       claim: vi.fn<EventLife["claim"]>(async (row): Promise<ClaimOutcome> => {
         await this.takes("claim")
         const event = this.events.get(row.id)
@@ -87,7 +92,7 @@ export class EventTable {
         const leaseEndsAt = Date.now() + LEASE_MS
         Object.assign(event, { status: "active", token, leaseEndsAt })
         this.index.delete(row.id)
-        const { retryCount, wasRecovered, isLastAttempt } = event
+        const { retryCount, crashCount, isLastAttempt } = event
         const hold = { id: row.id, token, leaseEndsAt, dueAt }
         const occurredAt = new Date(dueAt)
         const busEvent = { id: row.id, type: "t", payload: row.id, occurredAt }
@@ -98,7 +103,7 @@ export class EventTable {
           occurredAt,
           storedOccurredAt,
           retryCount,
-          wasRecovered,
+          crashCount,
           isLastAttempt,
         }
         return { kind: "won", claim }
@@ -140,7 +145,7 @@ export class EventTable {
       event.status = "failed"
       return
     }
-    Object.assign(event, { status: "created", wasRecovered: false })
+    Object.assign(event, { status: "created", crashCount: 0 })
     const gsiSortKey = Date.now() + retryAfterMs
     setTimeout(() => this.index.put({ id, gsiSortKey }), retryAfterMs)
   }

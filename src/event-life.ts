@@ -1,10 +1,11 @@
 /** What a delivery asks of the outbox: the steps in the life of an event, and what a claim is. */
 import type { BusEvent } from "outbox-event-bus"
+import type { Marks } from "./admission.ts"
 import type { DuePageRequest, Page, PageRequest, Row } from "./status-index.ts"
 import type { Hold } from "./transitions.ts"
 
 /** An event that this worker has claimed. */
-export interface Claim {
+export interface Claim extends Marks {
   readonly hold: Hold
   readonly event: BusEvent
   /** When the event occurred, whatever its handler makes of the event. */
@@ -13,10 +14,6 @@ export interface Claim {
   readonly storedOccurredAt: string
   /** Attempts before this one. */
   readonly retryCount: number
-  /** The last attempt ended with its worker, or outlived its time. */
-  readonly wasRecovered: boolean
-  /** Should this attempt fail too, the event becomes a dead letter. */
-  readonly isLastAttempt: boolean
 }
 
 /** What became of an attempt to claim. `unreadable` ones have been put aside already. */
@@ -26,6 +23,8 @@ export type ClaimOutcome = { kind: "won"; claim: Claim } | { kind: "lost" } | { 
 export interface EventLife {
   /** Reads a page of due events from the index. */
   due(request: DuePageRequest): Promise<Page>
+  /** Reads what is known of a due event without claiming it; `undefined` when it is not there to be claimed. */
+  look(row: Row): Promise<Marks | undefined>
   claim(row: Row): Promise<ClaimOutcome>
   /** @returns false if the claim is lost. */
   renew(hold: Hold, leaseEndsAt: number): Promise<boolean>

@@ -200,7 +200,7 @@ describe("the signal", () => {
     const claim = { hold, retryCount: 0, event: event("late") } as Claim
     const end = deferred()
     let context: HandlerContext | undefined
-    const run = contexts.run(claim, { hold, wasRecovered: false }, async () => {
+    const run = contexts.run(claim, { hold, suspicion: "none" }, async () => {
       context = getHandlerContext()
       await end.promise
     })

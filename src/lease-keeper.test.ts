@@ -10,7 +10,7 @@ useFakeClock()
 
 const claimed = (leaseEndsAt = Date.now() + LEASE_MS): HeldEvent => ({
   hold: { id: "e1", token: "t1", leaseEndsAt, dueAt: NOW },
-  wasRecovered: false,
+  suspicion: "none",
 })
 
 const create = () => {

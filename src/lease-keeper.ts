@@ -13,14 +13,15 @@
  * A claim is renewed when less than half of a lease is left, so an event that is handled at once costs no renewal.
  * A handler that outlives its own time is left to recovery.
  */
+import type { Suspicion } from "./admission.ts"
 import { unref } from "./background-timer.ts"
 import type { Hold } from "./transitions.ts"
 
 /** A claimed event, from its claim until it is settled. */
 export interface HeldEvent {
   readonly hold: Hold
-  /** Its lease had ended once before: it may have taken its worker down. */
-  readonly wasRecovered: boolean
+  /** Whether it may crash its worker. */
+  readonly suspicion: Suspicion
   /** When its handler started, on the clock of `performance`. */
   startedAt?: number
   /** When the lease ends, on the clock of `performance`; kept by the {@link LeaseKeeper}. */

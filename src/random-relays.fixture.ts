@@ -8,7 +8,7 @@ import { names } from "./relay.fixture.ts"
 import { Relay } from "./relay.ts"
 
 export interface Scenario {
-  events: { wasRecovered: boolean; isLastAttempt: boolean; handlerMs: number; failures: number }[]
+  events: { crashCount: number; isLastAttempt: boolean; handlerMs: number; failures: number }[]
   relays: number
   concurrency: number
   batchSize: number
@@ -27,7 +27,7 @@ export interface Scenario {
 export interface SeenClaim {
   readonly id: string
   readonly token: string
-  readonly wasRecovered: boolean
+  readonly crashCount: number
   readonly isLastAttempt: boolean
   readonly wonAt: number
   startedAt?: number
@@ -123,6 +123,7 @@ export class Worker {
     }
     return {
       due: request(life.due),
+      look: request(life.look),
       claim: request(claim),
       renew: request(life.renew),
       release: request(life.release),

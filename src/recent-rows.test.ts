@@ -24,13 +24,6 @@ describe("a row this worker has claimed", () => {
     recent.claimed(row, 0)
     expect(recent.has({ id: "e1", gsiSortKey: 1001 }, 1)).toBe(false)
   })
-
-  it("is news again when it is forgotten", () => {
-    const recent = new RecentRows()
-    recent.claimed(row, 0)
-    recent.forget("e1")
-    expect(recent.has(row, 1)).toBe(false)
-  })
 })
 
 it("a row lost to another worker is known for two seconds: it may be given back under the same sort key", () => {

@@ -41,11 +41,6 @@ export class RecentRows {
     )
   }
 
-  /** The event may come back under the same sort key: it was released. */
-  forget(id: string): void {
-    this.rows.delete(id)
-  }
-
   private remember(row: Row, until: number, now: number): void {
     this.rows.delete(row.id)
     const gsiSortKey = row.gsiSortKey === undefined ? undefined : String(row.gsiSortKey)

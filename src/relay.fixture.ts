@@ -11,9 +11,20 @@ export function createRelay({
   batchSize = 50,
   maxRetries = 5,
   table = new EventTable(),
+  requestPoll = () => {},
+}: {
+  concurrency?: number
+  batchSize?: number
+  maxRetries?: number
+  table?: EventTable
+  requestPoll?: () => void
 } = {}) {
   const life = table.life()
-  const relay = new Relay(life, { concurrency, batchSize, maxRetries, processingTimeoutMs: LEASE_MS })
+  const relay = new Relay(
+    life,
+    { concurrency, batchSize, maxRetries, processingTimeoutMs: LEASE_MS },
+    requestPoll,
+  )
   /** Ids in the order in which their handlers started. */
   const started: string[] = []
   const running = new Set<string>()

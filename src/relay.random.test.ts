@@ -4,6 +4,7 @@
  */
 import fc from "fast-check"
 import { expect, it } from "vitest"
+import { suspicionOf } from "./admission.ts"
 import { LEASE_MS } from "./event-life.fixture.ts"
 import { NOW, useFakeClock } from "./fake-clock.fixture.ts"
 import {
@@ -25,7 +26,7 @@ const SEED = Number(process.env.RELAY_SEED ?? 1)
 const scenarios: fc.Arbitrary<Scenario> = fc.record({
   events: fc.array(
     fc.record({
-      wasRecovered: fc.boolean(),
+      crashCount: fc.constantFrom(0, 0, 0, 1, 2),
       isLastAttempt: fc.boolean(),
       handlerMs: fc.constantFrom(0, 0, 5, 20, 90, 400, LEASE_MS - 100, LEASE_MS * 1.5, LEASE_MS * 4),
       failures: fc.constantFrom(0, 0, 0, 1, 2),
@@ -45,10 +46,13 @@ const scenarios: fc.Arbitrary<Scenario> = fc.record({
 const ids = (claims: SeenClaim[]) => claims.map(({ id }) => id)
 const atMost = (limit: number, count: number, what: string) => (count > limit ? [`${count} ${what}`] : [])
 
-/** What has waited claimed beside something that began at `since`, for longer than giving it back takes. */
+const isStrongSuspect = (claim: SeenClaim) => suspicionOf(claim) === "strong"
+const isWeakSuspect = (claim: SeenClaim) => suspicionOf(claim) === "weak"
+
+/** What has waited claimed beside something that began at `since`, for longer than it takes to know what to do with it. */
 function waitingSince(since: number, { inHand, scenario }: Worker): SeenClaim[] {
-  // A claim is answered, and the write that gives its event back arrives.
-  const patienceMs = 2 * scenario.latencyMs
+  // The claims that were under way are answered, one of them is released, and then it.
+  const patienceMs = 4 * scenario.latencyMs
   return inHand.filter(
     ({ startedAt, wonAt }) => startedAt === undefined && Date.now() > Math.max(since, wonAt) + patienceMs,
   )
@@ -60,16 +64,20 @@ const promises: Promises = {
     return running.length > scenario.concurrency ? ids(running) : []
   },
 
-  "a recovered event runs alone": ({ inHand }) => {
-    const inTime = inHand.filter((claim) => !isOverdue(claim))
-    const isAlone = inTime.length === 1 || !inTime.some((claim) => claim.wasRecovered && isRunning(claim))
-    return isAlone ? [] : ids(inTime)
+  "strong suspects run one at a time, and none is claimed beside one that runs": ({ inHand }) => {
+    const suspects = inHand.filter((claim) => isStrongSuspect(claim) && !isOverdue(claim))
+    return suspects.length > 1 && suspects.some(isRunning) ? ids(suspects) : []
   },
 
-  "a recovered event does not wait claimed beside handlers that run": (worker) => {
+  "weak suspects fill at most half of the slots": ({ inHand, scenario }) => {
+    const suspects = inHand.filter((claim) => isWeakSuspect(claim) && isRunning(claim) && !isOverdue(claim))
+    return suspects.length > Math.ceil(scenario.concurrency / 2) ? ids(suspects) : []
+  },
+
+  "a strong suspect does not wait claimed beside handlers that run": (worker) => {
     const running = worker.inHand.filter((claim) => isRunning(claim) && !isOverdue(claim))
     const firstStart = Math.min(...running.map(({ startedAt = 0 }) => startedAt))
-    return ids(waitingSince(firstStart, worker).filter(({ wasRecovered }) => wasRecovered))
+    return ids(waitingSince(firstStart, worker).filter(isStrongSuspect))
   },
 
   "an event at its last attempt does not wait claimed for handlers to end": (worker) => {
@@ -84,13 +92,16 @@ const promises: Promises = {
   "a relay that says it has stopped has nothing in hand": ({ hasStopped, inHand }) =>
     hasStopped ? ids(inHand) : [],
 
-  "a relay does not poll, claim and read without end": ({ life, starts, polls }) => {
+  "a relay does not poll, claim and read without end": ({ life, starts, polls, scenario }) => {
     const [claims, reads] = [life.claim.mock.calls.length, life.due.mock.calls.length]
+    // Each poll reads past the suspects that wait.
+    const pages = Math.ceil(scenario.events.length / scenario.batchSize)
     return [
       // No two polls begin within 100 ms.
       ...atMost(1 + (Date.now() - NOW) / 100, polls, "polls"),
       ...atMost(100 + 3 * (polls + starts), claims, "claims"),
-      ...atMost(50 + 2 * (polls + claims), reads, "reads"),
+      ...atMost(50 + 2 * (polls + claims) + polls * pages, reads, "reads"),
+      ...atMost(50 + 3 * (polls + claims), life.look.mock.calls.length, "looks"),
     ]
   },
 }

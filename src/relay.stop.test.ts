@@ -302,7 +302,7 @@ describe("leases", () => {
         occurredAt: new Date(NOW),
         storedOccurredAt: new Date(NOW).toISOString(),
         retryCount: 0,
-        wasRecovered: false,
+        crashCount: 0,
         isLastAttempt: false,
       },
     }))

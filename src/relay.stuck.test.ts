@@ -33,7 +33,7 @@ describe("a step that rejects although it should not", () => {
   it("release: as the others", async () => {
     const { table, life, relay, onEvent, poll } = createRelay()
     table.put({ id: "slow", dueAt: Date.now() - 20 })
-    table.put({ id: "suspect", dueAt: Date.now() - 10, wasRecovered: true })
+    table.put({ id: "last", dueAt: Date.now() - 10, isLastAttempt: true })
     life.release.mockRejectedValueOnce(new Error("unexpected"))
     onEvent(() => delay(100))
     const done = poll()

@@ -301,7 +301,7 @@ describe("several workers", () => {
         ...Array.from({ length: count - 1 }, () => createRelay({ concurrency, table: first.table })),
       ]
       first.table.putAll(names(events))
-      first.table.latencyMs = { due: 3, claim: 2, renew: 2, release: 2, complete: 2, fail: 2 }
+      first.table.latencyMs = { due: 3, look: 2, claim: 2, renew: 2, release: 2, complete: 2, fail: 2 }
       for (const { onEvent } of workers) onEvent(() => delay(20))
       const pollUntilAllIsDone = async ({ poll }: (typeof workers)[number]) => {
         while (first.table.in("completed").length < events) {

@@ -1,6 +1,7 @@
 /**
  * The relay: takes due events, claims a little ahead, runs handlers in order, settles beside the next ones. Owns
- * order, concurrency, what is bounded, and stopping. It knows nothing of DynamoDB: {@link EventLife} does the writes.
+ * order, concurrency, what is bounded, and stopping. Which events may start and which may wait claimed, `admission.ts`
+ * says; {@link EventLife} does the writes, so nothing here knows of DynamoDB.
  *
  * Everything happens in {@link Relay.advance}, which is called after each thing that has ended and starts whatever
  * may start then. An event passes through these places, first in, first out:
@@ -11,10 +12,11 @@
  * ```
  */
 import type { BusEvent } from "outbox-event-bus"
-import { ClaimQueue, claimOf, type Pace, type Queued } from "./claim-queue.ts"
+import { AdmissionRound, mustNotWait, suspicionOf } from "./admission.ts"
+import { type Claimed, ClaimQueue, Queued } from "./claim-queue.ts"
 import { ClaimWindow } from "./claim-window.ts"
 import { DueRows, type TakenRow } from "./due-rows.ts"
-import type { Claim, EventLife } from "./event-life.ts"
+import type { Claim, ClaimOutcome, EventLife } from "./event-life.ts"
 import { HandlerContexts } from "./handler-context.ts"
 import { type HeldEvent, LeaseKeeper } from "./lease-keeper.ts"
 import { type LastPage, Poll, type PollOutcome } from "./poll.ts"
@@ -31,6 +33,8 @@ export interface RelayOptions {
 
 /** Writes under way that settle events: so many as handlers may end at once, within what a connection pool has room for. */
 const MAX_SETTLING = { least: 32, most: 64 }
+/** Released events that keep their place in the queue. Behind more than these, nothing is claimed. */
+const MAX_WAITING = 1000
 
 export class Relay {
   private handler: (event: BusEvent) => Promise<void> = async () => {}
@@ -47,10 +51,11 @@ export class Relay {
   private readonly running: Running
   private readonly contexts: HandlerContexts
   private settling = 0
+  /** Strong suspects among those. */
+  private settlingSuspects = 0
   private readonly maxSettling: number
-  /** Releases under way: until they are written, the index does not show what comes next in order. */
-  private releasing = 0
-  private pace: Pace = "ahead"
+  /** The last event that was claimed must not wait, so the next is claimed only when it can start. */
+  private isJustInTime = false
   private readonly window: ClaimWindow
   private lastStretch = 0
   private readonly troubled = new TroubledRows()
@@ -60,6 +65,8 @@ export class Relay {
   constructor(
     private readonly life: EventLife,
     private readonly options: RelayOptions,
+    /** Asks for another poll: what waited in the queue can go on. */
+    private readonly requestPoll: () => void = () => {},
   ) {
     this.maxSettling = Math.max(MAX_SETTLING.least, Math.min(options.concurrency, MAX_SETTLING.most))
     this.window = new ClaimWindow(options.batchSize, options.concurrency)
@@ -88,8 +95,7 @@ export class Relay {
     this.poll = poll
     this.due.begin()
     this.window.begin()
-    // Another worker may have delivered the event that asked for caution.
-    this.pace = "ahead"
+    this.isJustInTime = false
     this.advance()
     return poll.ended
   }
@@ -115,33 +121,52 @@ export class Relay {
   }
 
   private advance(): void {
-    this.startHandlers()
-    this.releaseEndangered()
+    this.admit()
     this.claimAhead()
     this.readAhead()
     this.endPoll()
     this.resolveIdle()
   }
 
-  private startHandlers(): void {
-    for (let head = this.queue.head; head?.outcome; head = this.queue.head) {
-      const claim = claimOf(head)
-      const { held } = head
-      if (!claim || !held || held.isLost || this.roomToStart === 0 || head.isUnwanted) {
-        this.queue.shift()
-        this.giveBack(head)
-      } else if (this.running.free === 0) {
-        return
-      } else if (claim.wasRecovered && !(this.isQuiet && this.queue.length === 1)) {
-        return
-      } else if (!this.leases.isSafeToStart(held)) {
-        return
-      } else {
-        this.queue.shift()
-        this.window.eventWaited(performance.now() - (head.wonAt as number))
-        void this.run(claim, held)
-      }
+  private admit(): void {
+    const round = new AdmissionRound({
+      concurrency: this.options.concurrency,
+      free: this.running.free,
+      suspects: this.running.suspects,
+      hasStrongSuspect: this.hasStrongSuspect,
+      isStuck: this.running.isStuck,
+      isUncertain: this.queue.isUncertain,
+      canClaim: this.poll !== undefined && !this.poll.hasFailed,
+    })
+    for (const entry of [...this.queue]) {
+      if (this.leaves(entry)) continue
+      const verdict = round.next(entry)
+      const { standing } = entry
+      if (verdict === "claim") void this.claim(entry)
+      if (standing.is !== "claimed") continue
+      if (verdict === "release") void this.release(entry, standing)
+      if (verdict !== "start") continue
+      if (this.leases.isSafeToStart(standing.held)) void this.run(entry, standing)
+      else round.block()
     }
+  }
+
+  /** One runs within its timeout, or is being settled: until then, a crash would count against it. */
+  private get hasStrongSuspect(): boolean {
+    return this.running.hasStrongSuspect || this.settlingSuspects > 0
+  }
+
+  /** Takes an event out of the queue that is not to start here, whatever else runs. */
+  private leaves(entry: Queued): boolean {
+    const { standing } = entry
+    const isLost = standing.is === "claimed" && standing.held.isLost
+    const isTooLate = this.roomToStart === 0 && (standing.is === "claimed" || standing.is === "released")
+    if (standing.is !== "dropped" && !isLost && !isTooLate) return false
+    this.queue.remove(entry)
+    if (standing.is !== "claimed") return true
+    if (isLost) this.leases.remove(standing.held)
+    else void this.release(entry, standing)
+    return true
   }
 
   /** How many handlers a stop still lets start. */
@@ -150,74 +175,45 @@ export class Relay {
     return this.lastPage ? this.lastPage.room : Number.POSITIVE_INFINITY
   }
 
-  /** Nothing runs or is being settled that an event which was recovered before could take down with it. */
-  private get isQuiet(): boolean {
-    return !this.running.isBusy && this.settling === 0
-  }
-
-  /**
-   * What must not wait claimed, since it would count as an attempt if the process died meanwhile, is given back and
-   * claimed again when it can run: what is behind an event that was recovered before, and may take the process down; that event
-   * itself while handlers run that may be the cause; one at its last attempt, which would be a dead letter without having
-   * been tried. Behind handlers that may never end, no event must wait: other workers can have them.
-   */
-  private releaseEndangered(): void {
-    if (this.running.isStuck) this.releaseFrom(0)
-    const recovered = this.queue.firstWhere(({ wasRecovered }) => wasRecovered)
-    this.releaseFrom(this.running.isBusy ? recovered : recovered + 1)
-    const last = this.queue.firstWhere(({ isLastAttempt }) => isLastAttempt)
-    if (last >= this.running.free) this.releaseFrom(last)
-  }
-
-  /** Gives back the event at `position` in the queue and, to keep the order, all behind it. */
-  private releaseFrom(position: number): void {
-    for (const entry of this.queue.cut(position)) this.giveBack(entry)
-  }
-
-  private giveBack(entry: Queued): void {
-    const claim = claimOf(entry)
-    if (!claim || !entry.held) return
-    if (entry.held.isLost) this.leases.remove(entry.held)
-    else void this.release(entry, claim, entry.held)
-  }
-
   private claimAhead(): void {
     while (
       this.mayClaim() &&
-      this.queue.length < Math.min(this.room(), this.roomToStart) &&
+      this.queue.ahead < Math.min(this.room, this.roomToStart) &&
+      this.queue.waiting < MAX_WAITING &&
       this.settling < this.maxSettling &&
       this.due.available > 0
     ) {
-      const entry: Queued = { ...(this.due.take() as TakenRow), pace: this.pace }
+      const { row, stretch } = this.due.take() as TakenRow
+      // It was released, and keeps its place.
+      if (this.queue.has(row.id)) continue
       // Whether other workers are on a stretch of rows is found out with one claim.
-      if (this.due.isShared && entry.stretch !== this.lastStretch) this.window.narrow()
-      this.lastStretch = entry.stretch
+      if (this.due.isShared && stretch !== this.lastStretch) this.window.narrow()
+      this.lastStretch = stretch
+      const looksFirst = this.hasStrongSuspect || this.queue.hasStrongSuspect
+      const entry = new Queued(row, looksFirst ? "looking" : "claiming", stretch)
       this.queue.push(entry)
-      void this.claim(entry)
+      void (looksFirst ? this.look(entry) : this.claim(entry))
     }
   }
 
-  private room(): number {
-    if (this.pace === "ahead") return this.window.size
-    if (this.pace === "just in time") return this.running.free
-    return this.isQuiet ? 1 : 0
+  private get room(): number {
+    return this.isJustInTime ? this.running.free : this.window.size
   }
 
   private readAhead(): void {
     if (!this.mayClaim() || this.due.isReading || this.due.isExhausted) return
     // Rows that may not be claimed yet would be old when they may.
-    if (this.room() === 0) return
+    if (this.room === 0) return
     if (this.due.available >= (this.due.isShared ? 1 : this.window.size)) return
     // The start of the index would show once more what is available already.
     if (this.due.startsOver && this.due.available > 0) return
     // A look for news is worth a request only when there is room for them.
-    if (this.due.startsOver && (this.queue.length > 0 || this.running.free === 0)) return
+    if (this.due.startsOver && (this.queue.ahead > 0 || this.running.free === 0)) return
     void this.read()
   }
 
   private mayClaim(): boolean {
-    if (!this.poll || this.mustEnd(this.poll) || this.releasing > 0) return false
-    return !this.queue.isUndecided() && !this.running.isStuck && !this.running.isReserved
+    return this.poll !== undefined && !this.mustEnd(this.poll) && !this.running.isStuck
   }
 
   private mustEnd(poll: Poll): boolean {
@@ -227,7 +223,7 @@ export class Relay {
 
   private endPoll(): void {
     const { poll } = this
-    if (!poll || this.queue.length > 0 || this.settling > 0 || this.due.isReading) return
+    if (!poll || this.queue.ahead > 0 || this.settling > 0 || this.due.isReading) return
     if (this.running.free === 0) return
     if (!this.due.isExhausted && !this.mustEnd(poll)) return
     const outcome = this.outcome()
@@ -246,7 +242,7 @@ export class Relay {
   }
 
   private resolveIdle(): void {
-    if (this.poll || this.queue.length > 0 || this.running.size > 0 || this.settling > 0) return
+    if (this.poll || this.queue.ahead > 0 || this.running.size > 0 || this.settling > 0) return
     for (const resolve of this.onIdle.splice(0)) resolve()
   }
 
@@ -259,23 +255,46 @@ export class Relay {
     this.advance()
   }
 
-  private async claim(entry: Queued): Promise<void> {
+  /** Reads what an event is before it is claimed. */
+  private async look(entry: Queued): Promise<void> {
     try {
-      entry.outcome = await this.life.claim(entry.row)
+      entry.marks = await this.life.look(entry.row)
     } catch (error) {
-      entry.outcome = { kind: "unreadable" }
       this.onClaimFailed(entry, error)
       this.advance()
       return
     }
     this.onSuccess(entry)
-    if (entry.outcome.kind === "won") this.onWon(entry, entry.outcome.claim)
-    if (entry.outcome.kind === "lost") this.onLost(entry)
+    if (!entry.marks) entry.standing = { is: "dropped" }
+    else if (mustNotWait(entry.marks)) entry.standing = { is: "released" }
+    else return this.claim(entry)
+    this.advance()
+  }
+
+  private async claim(entry: Queued): Promise<void> {
+    entry.standing = { is: "claiming" }
+    let outcome: ClaimOutcome
+    try {
+      outcome = await this.life.claim(entry.row)
+    } catch (error) {
+      this.onClaimFailed(entry, error)
+      this.advance()
+      return
+    }
+    this.onSuccess(entry)
+    if (outcome.kind === "won") {
+      this.onWon(entry, outcome.claim)
+    } else {
+      entry.standing = { is: "dropped" }
+      if (outcome.kind === "lost") this.onLost(entry)
+    }
     this.advance()
   }
 
   /** One row that can't be claimed stops nobody; a whole page of them ends the poll. */
-  private onClaimFailed({ row }: Queued, error: unknown): void {
+  private onClaimFailed(entry: Queued, error: unknown): void {
+    const { row } = entry
+    entry.standing = { is: "dropped" }
     this.failedClaims.push({ row, error, isKnown: this.troubled.has(row.id) })
     this.due.setAside(row, this.troubled.failed(row.id))
     this.window.narrow()
@@ -300,16 +319,15 @@ export class Relay {
     }
   }
 
-  private onWon(entry: Queued, { hold, isLastAttempt, wasRecovered }: Claim): void {
-    if (wasRecovered) this.pace = "one by one"
-    // One that was taken before the pace changed says nothing about what comes next.
-    else if (entry.pace === this.pace) this.pace = isLastAttempt ? "just in time" : "ahead"
-    entry.wonAt = performance.now()
-    entry.held = { hold, wasRecovered }
-    this.leases.add(entry.held)
+  private onWon(entry: Queued, claim: Claim): void {
+    entry.marks = claim
+    const held: HeldEvent = { hold: claim.hold, suspicion: suspicionOf(claim) }
+    entry.standing = { is: "claimed", claim, held, wonAt: performance.now() }
+    this.leases.add(held)
     this.due.won()
+    this.isJustInTime = mustNotWait(claim)
     // A handler could have started already: claim further ahead.
-    if (this.running.free > 0 && entry.pace === "ahead") this.window.handlerWaited()
+    if (this.running.free > 0 && !this.isJustInTime) this.window.handlerWaited()
   }
 
   private onLost(entry: Queued): void {
@@ -317,7 +335,9 @@ export class Relay {
     this.window.claimLost()
   }
 
-  private async run(claim: Claim, held: HeldEvent): Promise<void> {
+  private async run(entry: Queued, { claim, held, wonAt }: Claimed): Promise<void> {
+    this.queue.remove(entry)
+    this.window.eventWaited(performance.now() - wonAt)
     this.hasStarted = true
     this.lastPage?.started()
     this.running.add(held)
@@ -329,23 +349,25 @@ export class Relay {
     }
     this.running.delete(held)
     this.settling++
+    if (held.suspicion === "strong") this.settlingSuspects++
     // The condition of a failure names the lease, so it must not move meanwhile; a success is valid with any.
     if (failure) this.leases.remove(held)
     const settled = failure ? this.life.fail(claim, failure.error) : this.life.complete(claim)
     this.advance()
     await settled.catch((error) => this.poll?.fail(error))
+    if (held.suspicion === "strong") this.settlingSuspects--
     this.settled(held)
   }
 
-  private async release(taken: TakenRow, claim: Claim, held: HeldEvent): Promise<void> {
+  /** Gives back an event that waits claimed. */
+  private async release(entry: Queued, { claim, held }: Claimed): Promise<void> {
+    entry.standing = { is: "releasing" }
     this.settling++
-    this.releasing++
-    // More such events may follow; what is claimed ahead of them would have to be given back.
+    // More such events may follow; each that is claimed ahead would have to be released.
     this.window.narrow()
     this.leases.remove(held)
     await this.life.release(claim).catch((error) => this.poll?.fail(error))
-    this.releasing--
-    this.due.released(taken)
+    entry.standing = { is: "released" }
     this.settled(held)
   }
 
@@ -353,5 +375,7 @@ export class Relay {
     this.settling--
     this.leases.remove(held)
     this.advance()
+    // Only one of them may run at a time; the poll that met the next ones need not be under way any more.
+    if (held.suspicion === "strong" && !this.poll && this.queue.waiting > 0) this.requestPoll()
   }
 }

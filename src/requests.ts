@@ -96,9 +96,21 @@ export class Requests {
     )
   }
 
-  /** Reads the item as it is now, whatever an index shows. */
-  async get(tableName: string, id: string): Promise<Item | undefined> {
-    const command = new GetCommand({ TableName: tableName, Key: { id }, ConsistentRead: true })
+  /**
+   * Reads the item as it is now, whatever an index shows.
+   *
+   * @param attributes - Those to read; default: all.
+   */
+  async get(tableName: string, id: string, attributes?: readonly string[]): Promise<Item | undefined> {
+    const command = new GetCommand({
+      TableName: tableName,
+      Key: { id },
+      ConsistentRead: true,
+      ...(attributes && {
+        ProjectionExpression: attributes.map((name) => `#${name}`).join(", "),
+        ExpressionAttributeNames: Object.fromEntries(attributes.map((name) => [`#${name}`, name])),
+      }),
+    })
     const response = await this.deadline.within((options) =>
       this.client().send(command, ...this.optionsToSend(options)),
     )

@@ -1,11 +1,12 @@
 /** How many handlers may start, and whether those that run still count. */
 import { expect, it } from "vitest"
+import type { Suspicion } from "./admission.ts"
 import type { HeldEvent } from "./lease-keeper.ts"
 import { Running } from "./running.ts"
 
-const held = (id: string, wasRecovered = false): HeldEvent => ({
+const held = (id: string, suspicion: Suspicion = "none"): HeldEvent => ({
   hold: { id, token: "t", leaseEndsAt: 0, dueAt: 0 },
-  wasRecovered,
+  suspicion,
 })
 
 function createRunning(concurrency: number) {
@@ -15,36 +16,38 @@ function createRunning(concurrency: number) {
 
 it("counts the free places", () => {
   const { running } = createRunning(2)
-  expect(running).toMatchObject({ size: 0, free: 2, isBusy: false, isStuck: false })
+  expect(running).toMatchObject({ size: 0, free: 2, isStuck: false })
   const [a, b] = [held("a"), held("b")]
   running.add(a)
   running.add(b)
-  expect(running).toMatchObject({ size: 2, free: 0, isBusy: true, isStuck: false })
+  expect(running).toMatchObject({ size: 2, free: 0, isStuck: false })
   running.delete(a)
   expect(running).toMatchObject({ size: 1, free: 1 })
 })
 
-it("is busy until the last handler is overdue, and stuck when there is no free place besides", () => {
+it("is stuck when every slot is taken by a handler that is overdue", () => {
   const { running, overdue } = createRunning(2)
   const [a, b] = [held("a"), held("b")]
   running.add(a)
   overdue.add(a)
-  expect(running).toMatchObject({ isBusy: false, isStuck: false })
+  expect(running.isStuck).toBe(false)
   running.add(b)
-  expect(running).toMatchObject({ isBusy: true, isStuck: false })
+  expect(running.isStuck).toBe(false)
   overdue.add(b)
-  expect(running).toMatchObject({ isBusy: false, isStuck: true })
+  expect(running.isStuck).toBe(true)
 })
 
-it("is reserved while an event that was recovered before runs within its time", () => {
-  const { running, overdue } = createRunning(3)
-  running.add(held("a"))
-  expect(running.isReserved).toBe(false)
-  const suspect = held("b", true)
-  running.add(suspect)
-  expect(running.isReserved).toBe(true)
-  overdue.add(suspect)
-  expect(running.isReserved).toBe(false)
+it("counts suspects while they run within their timeout", () => {
+  const { running, overdue } = createRunning(4)
+  const [weak, strong] = [held("b", "weak"), held("c", "strong")]
+  for (const event of [held("a"), weak]) running.add(event)
+  expect(running).toMatchObject({ suspects: 1, hasStrongSuspect: false })
+  running.add(strong)
+  expect(running).toMatchObject({ suspects: 2, hasStrongSuspect: true })
+  overdue.add(strong)
+  expect(running).toMatchObject({ suspects: 1, hasStrongSuspect: false })
+  overdue.add(weak)
+  expect(running).toMatchObject({ suspects: 0, free: 1 })
 })
 
 it("notes when a handler starts", () => {

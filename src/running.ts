@@ -6,10 +6,10 @@ export class Running {
 
   /**
    * @param concurrency - How many may run at once.
-   * @param isOverdue - Whether an event's handler has outlived its time. It may never end, so nothing waits for it.
+   * @param isOverdue - Whether an event's handler has exceeded its timeout. It may never end, so nothing waits for it.
    */
   constructor(
-    private readonly concurrency: number,
+    readonly concurrency: number,
     private readonly isOverdue: (event: HeldEvent) => boolean,
   ) {}
 
@@ -22,19 +22,19 @@ export class Running {
     return this.concurrency - this.events.size
   }
 
-  /** A handler runs within its time. */
-  get isBusy(): boolean {
-    return [...this.events].some((event) => !this.isOverdue(event))
+  /** Suspects whose handlers run within their timeout. */
+  get suspects(): number {
+    return this.inTime(({ suspicion }) => suspicion !== "none").length
   }
 
-  /** An event that was recovered before is running within its time: nothing may be beside it. */
-  get isReserved(): boolean {
-    return [...this.events].some((event) => event.wasRecovered && !this.isOverdue(event))
+  /** A strong suspect runs within its timeout. */
+  get hasStrongSuspect(): boolean {
+    return this.inTime(({ suspicion }) => suspicion === "strong").length > 0
   }
 
-  /** Every place is taken by a handler that has outlived its time. */
+  /** Every slot is taken by a handler that has exceeded its timeout. */
   get isStuck(): boolean {
-    return this.free === 0 && !this.isBusy
+    return this.free === 0 && this.inTime(() => true).length === 0
   }
 
   add(event: HeldEvent): void {
@@ -44,5 +44,9 @@ export class Running {
 
   delete(event: HeldEvent): void {
     this.events.delete(event)
+  }
+
+  private inTime(isOfKind: (event: HeldEvent) => boolean): HeldEvent[] {
+    return [...this.events].filter((event) => isOfKind(event) && !this.isOverdue(event))
   }
 }

@@ -121,7 +121,7 @@ describe("fail", () => {
       Key,
       UpdateExpression:
         "SET #status = :set_status, #retryCount = :set_retryCount, #lastError = :set_lastError, " +
-        "#gsiSortKey = :set_gsiSortKey, #nextRetryAt = :set_nextRetryAt",
+        "#gsiSortKey = :set_gsiSortKey, #nextRetryAt = :set_nextRetryAt REMOVE #crashCount",
       ConditionExpression: mineOrDone,
       ExpressionAttributeNames: names(
         "status",
@@ -129,6 +129,7 @@ describe("fail", () => {
         "lastError",
         "gsiSortKey",
         "nextRetryAt",
+        "crashCount",
         "claimToken",
       ),
       ExpressionAttributeValues: {
@@ -151,7 +152,7 @@ describe("fail", () => {
     expect(transitions.fail(TableName, hold, dead)).toMatchObject({
       UpdateExpression:
         "SET #status = :set_status, #retryCount = :set_retryCount, #lastError = :set_lastError, " +
-        "#gsiSortKey = :set_gsiSortKey REMOVE #nextRetryAt",
+        "#gsiSortKey = :set_gsiSortKey REMOVE #nextRetryAt, #crashCount",
       ConditionExpression: mineOrDone,
       ExpressionAttributeValues: {
         ":set_status": "failed",
@@ -180,7 +181,7 @@ it("complete: whoever holds the claim, but never an item that is gone, completed
     TableName,
     Key,
     UpdateExpression:
-      "SET #status = :set_status, #completedOn = :set_completedOn REMOVE #gsiSortKey, #claimToken, #nextRetryAt",
+      "SET #status = :set_status, #completedOn = :set_completedOn REMOVE #gsiSortKey, #claimToken, #nextRetryAt, #crashCount",
     ConditionExpression:
       "#occurredAt = :occurredAt AND (attribute_exists(#claimToken) OR attribute_exists(#startedOn)) AND #status <> :completed",
     ExpressionAttributeNames: names(
@@ -189,6 +190,7 @@ it("complete: whoever holds the claim, but never an item that is gone, completed
       "gsiSortKey",
       "claimToken",
       "nextRetryAt",
+      "crashCount",
       "occurredAt",
       "startedOn",
     ),
@@ -208,7 +210,7 @@ describe("recover", () => {
       Key,
       UpdateExpression:
         "SET #status = :set_status, #retryCount = :set_retryCount, #lastError = :set_lastError, " +
-        "#gsiSortKey = :set_gsiSortKey, #nextRetryAt = :set_nextRetryAt, #claimToken = :set_claimToken",
+        "#gsiSortKey = :set_gsiSortKey, #nextRetryAt = :set_nextRetryAt, #claimToken = :set_claimToken ADD #crashCount :add_crashCount",
       ConditionExpression:
         "(#status = :active AND #gsiSortKey <= :now AND #retryCount = :seenCount) OR " +
         "(#status = :next AND #claimToken = :mine AND #gsiSortKey = :nextKey)",
@@ -219,6 +221,7 @@ describe("recover", () => {
         "gsiSortKey",
         "nextRetryAt",
         "claimToken",
+        "crashCount",
       ),
       ExpressionAttributeValues: {
         ":set_status": "created",
@@ -227,6 +230,7 @@ describe("recover", () => {
         ":set_gsiSortKey": 5000,
         ":set_nextRetryAt": 5000,
         ":set_claimToken": "r1",
+        ":add_crashCount": 1,
         ":active": "active",
         ":now": 3000,
         ":seenCount": 1,
@@ -244,7 +248,7 @@ describe("recover", () => {
       "(#status = :active AND #gsiSortKey <= :now AND attribute_not_exists(#retryCount)) OR ",
     )
     expect(input.ExpressionAttributeValues).not.toHaveProperty(":seenCount")
-    expect(input.UpdateExpression).toMatch(/ REMOVE #nextRetryAt$/)
+    expect(input.UpdateExpression).toMatch(/ REMOVE #nextRetryAt ADD #crashCount :add_crashCount$/)
   })
 })
 
@@ -267,7 +271,7 @@ it("retry: only what is failed; due now, with all attempts before it and no trac
     Key,
     UpdateExpression:
       "SET #status = :set_status, #retryCount = :set_retryCount, #gsiSortKey = :set_gsiSortKey " +
-      "REMOVE #lastError, #nextRetryAt, #startedOn",
+      "REMOVE #lastError, #nextRetryAt, #startedOn, #crashCount",
     ConditionExpression: "#status = :failed",
     ExpressionAttributeNames: names(
       "status",
@@ -276,6 +280,7 @@ it("retry: only what is failed; due now, with all attempts before it and no trac
       "lastError",
       "nextRetryAt",
       "startedOn",
+      "crashCount",
     ),
     ExpressionAttributeValues: {
       ":set_status": "created",

@@ -123,14 +123,16 @@ export function fence(tableName: string, hold: Hold, claimedAt: number): UpdateC
   })
 }
 
-/** active → created or failed, by the worker that holds the claim. */
+/** active → created or failed, by the worker that holds the claim, which has survived the attempt. */
 export function fail(tableName: string, hold: Hold, attempt: FailedAttempt): UpdateCommandInput {
-  return updateMine(tableName, hold, failure(attempt))
+  const { set, remove } = failure(attempt)
+  return updateMine(tableName, hold, { set, remove: [...remove, "crashCount"] })
 }
 
 /**
  * active → created or failed, by whoever finds that the lease is over. The fresh token names the recovery, so that one
- * which the SDK sends again is recognised as done, and its attempt reported. `seenCount` is what `attempt` counted on from.
+ * which the SDK sends again is recognised as done, and its attempt reported. (Its crash is then counted twice, which
+ * only makes relays careful earlier.) `seenCount` is what `attempt` counted on from.
  */
 export function recover(
   tableName: string,
@@ -144,6 +146,7 @@ export function recover(
     seenCount === undefined ? "attribute_not_exists(#retryCount)" : "#retryCount = :seenCount"
   return update(tableName, id, {
     set: { ...set, claimToken: token },
+    add: { crashCount: 1 },
     remove,
     condition: `(${CONDITIONS.leaseOver} AND ${countUnchanged}) OR (${CONDITIONS.done})`,
     values: {
@@ -186,7 +189,7 @@ export function complete(
   return update(tableName, id, {
     set: { status: EventStatus.COMPLETED, completedOn: now },
     // Without its sort key the item leaves the index.
-    remove: ["gsiSortKey", "claimToken", "nextRetryAt"],
+    remove: ["gsiSortKey", "claimToken", "nextRetryAt", "crashCount"],
     condition: `${CONDITIONS.thisEvent} AND ${CONDITIONS.uncompleted}`,
     values: { occurredAt, completed: EventStatus.COMPLETED },
   })
@@ -199,7 +202,7 @@ export function complete(
 export function retry(tableName: string, id: string, now: number): UpdateCommandInput {
   return update(tableName, id, {
     set: { status: EventStatus.CREATED, retryCount: 0, gsiSortKey: now },
-    remove: ["lastError", "nextRetryAt", "startedOn"],
+    remove: ["lastError", "nextRetryAt", "startedOn", "crashCount"],
     condition: CONDITIONS.failed,
     values: { failed: EventStatus.FAILED },
   })
@@ -216,6 +219,8 @@ function failure({ status, retryCount, error, gsiSortKey }: FailedAttempt) {
 interface Change {
   set: Record<string, unknown> & { status: string }
   remove?: readonly string[]
+  /** Counters, and by how much to raise them. */
+  add?: Record<string, number>
 }
 
 /**
@@ -250,20 +255,27 @@ interface ConditionalChange extends Change {
 function update(
   tableName: string,
   id: string,
-  { set, remove = [], condition, values, returnItem = false }: ConditionalChange,
+  { set, remove = [], add = {}, condition, values, returnItem = false }: ConditionalChange,
 ): UpdateCommandInput {
-  const assignments = Object.keys(set).map((name) => `#${name} = :set_${name}`)
-  const removals = remove.map((name) => `#${name}`)
+  const clauses = {
+    SET: Object.keys(set).map((name) => `#${name} = :set_${name}`),
+    REMOVE: remove.map((name) => `#${name}`),
+    ADD: Object.keys(add).map((name) => `#${name} :add_${name}`),
+  }
   const conditionNames = [...condition.matchAll(/#(\w+)/g)].map(([, name]) => name as string)
-  const names = [...Object.keys(set), ...remove, ...conditionNames]
+  const names = [...Object.keys(set), ...remove, ...Object.keys(add), ...conditionNames]
   return {
     TableName: tableName,
     Key: { id },
-    UpdateExpression: `SET ${assignments.join(", ")}${removals.length > 0 ? ` REMOVE ${removals.join(", ")}` : ""}`,
+    UpdateExpression: Object.entries(clauses)
+      .filter(([, parts]) => parts.length > 0)
+      .map(([clause, parts]) => `${clause} ${parts.join(", ")}`)
+      .join(" "),
     ConditionExpression: condition,
     ExpressionAttributeNames: Object.fromEntries(names.map((name) => [`#${name}`, name])),
     ExpressionAttributeValues: {
       ...Object.fromEntries(Object.entries(set).map(([name, value]) => [`:set_${name}`, value])),
+      ...Object.fromEntries(Object.entries(add).map(([name, value]) => [`:add_${name}`, value])),
       ...Object.fromEntries(Object.entries(values).map(([name, value]) => [`:${name}`, value])),
     },
     ...(returnItem && { ReturnValues: "ALL_NEW" as const }),

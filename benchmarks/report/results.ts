@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { cpus, totalmem } from "node:os"
 import type { Lab } from "../lab.ts"
 import type { BatchingResult } from "../measures/batching.ts"
+import type { CrashResult } from "../measures/crash.ts"
 import type { DrainResult } from "../measures/drain.ts"
 import type { FleetResult } from "../measures/fleet.ts"
 import type { IdleResult } from "../measures/idle.ts"
@@ -17,6 +18,7 @@ export interface Results {
   fleet: FleetResult
   units: UnitsResult
   order: OrderResult
+  crash: CrashResult
   batching: BatchingResult
   latency: LatencyResult
   "remote-latency": RemoteLatencyResult

@@ -116,7 +116,7 @@ export class History {
   private actual(id: string) {
     const item = this.items.get(id)
     if (!item) return undefined
-    const numbers = ["gsiSortKey", "startedOn", "completedOn", "nextRetryAt"].flatMap((name) =>
+    const numbers = ["gsiSortKey", "startedOn", "completedOn", "nextRetryAt", "crashCount"].flatMap((name) =>
       item[name] === undefined ? [] : [[name, numberOf(item[name])]],
     )
     return {

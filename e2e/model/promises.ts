@@ -110,6 +110,8 @@ function checkChange(step: Step, before: Item, after: Item, held: unknown, promi
     if (counted === 1)
       promise(["fail", "recover", "late"].includes(step.do), "only a failed attempt is counted")
   }
+  if (crashes(after) > crashes(before))
+    promise(step.do === "recover" || step.do === "late", "only recovery counts a crash")
   if (before.status !== "failed" && after.status === "failed") {
     const isRightful = count(after) >= MAX_RETRIES || !("type" in after)
     promise(isRightful, "an event is a dead letter after its last attempt, or when it can't be read")
@@ -139,6 +141,7 @@ function checkState(item: Item, ledger: Ledger, promise: Check): void {
       return
     case "completed":
       promise(!("gsiSortKey" in item), "the index holds only work")
+      promise(crashes(item) === 0, "what ended by itself has no crash to its name")
       promise(numberOf(item.completedOn) !== undefined, "what is delivered says when")
       return
     default:
@@ -160,6 +163,10 @@ function checkReports(step: Step, { result, reports }: Outcome, before: Items, a
 
 function count(item: Item): number {
   return numberOf(item.retryCount) ?? Number.NaN
+}
+
+function crashes(item: Item): number {
+  return numberOf(item.crashCount) ?? 0
 }
 
 function show(item: Item | undefined): string {

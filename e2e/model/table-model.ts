@@ -15,6 +15,7 @@ export interface ModelItem {
   startedOn?: number
   completedOn?: number
   nextRetryAt?: number
+  crashCount?: number
   lastError?: "timeout" | "handler" | "unreadable"
   /** Somebody has removed its type: it can't be read as an event. */
   isDamaged?: boolean
@@ -142,11 +143,15 @@ function change(item: ModelItem, write: Update): void {
       delete item.startedOn
       return
     case "fail":
+      failed(item, write.attempt)
+      delete item.crashCount
+      return
     case "setAside":
       failed(item, write.attempt)
       return
     case "recover":
       failed(item, write.attempt)
+      item.crashCount = (item.crashCount ?? 0) + 1
       item.claimToken = write.token
       return
     case "complete":
@@ -154,12 +159,14 @@ function change(item: ModelItem, write: Update): void {
       delete item.gsiSortKey
       delete item.claimToken
       delete item.nextRetryAt
+      delete item.crashCount
       return
     case "retry":
       Object.assign(item, { status: "created", retryCount: 0, gsiSortKey: write.now })
       delete item.lastError
       delete item.nextRetryAt
       delete item.startedOn
+      delete item.crashCount
       return
   }
 }

@@ -84,8 +84,17 @@ describe("an update", () => {
     })
   })
 
+  it("adds to a counter, also to one that is not there yet", () => {
+    const placeholders = { names: { "#a": "a" }, values: { ":one": 1 } }
+    expect(updated("SET d = :one REMOVE c ADD #a :one, b :one", { a: 5, c: 1 }, placeholders)).toEqual({
+      a: 6,
+      b: 1,
+      d: 1,
+    })
+  })
+
   it("of a kind that it doesn't know is refused", () => {
-    expect(() => updated("ADD a :one", {}, { values: { ":one": 1 } })).toThrow("ADD")
+    expect(() => updated("DELETE a :one", {}, { values: { ":one": 1 } })).toThrow("DELETE")
   })
 })
 

@@ -21,7 +21,7 @@ export function holds(
   return reader.end(reader.or())
 }
 
-/** The item as an update expression of `SET` and `REMOVE` leaves it; every operand is read before anything is changed. */
+/** The item as an update expression of `SET`, `REMOVE` and `ADD` (of numbers) leaves it; every operand is read before anything is changed. */
 export function updated(expression: string, item: Item, placeholders: Placeholders): Item {
   const reader = new Reader(expression, item, placeholders)
   return reader.end(reader.update())
@@ -125,6 +125,11 @@ class Reader {
       } else if (this.takes("REMOVE")) {
         do delete result[this.name(this.next())]
         while (this.takes(","))
+      } else if (this.takes("ADD")) {
+        do {
+          const name = this.name(this.next())
+          result[name] = Number(this.item[name] ?? 0) + Number(this.operand())
+        } while (this.takes(","))
       } else this.refuse(this.next())
     }
     return result
