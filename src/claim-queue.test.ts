@@ -7,7 +7,7 @@ const STRONG: Marks = { crashCount: 2, isLastAttempt: false }
 const ORDINARY: Marks = { crashCount: 0, isLastAttempt: false }
 
 function entry(id: string, is: Standing["is"], marks?: Marks): Queued {
-  const queued = new Queued({ id }, "claiming")
+  const queued = new Queued({ id })
   queued.standing = { is } as Standing
   queued.marks = marks
   return queued

@@ -21,17 +21,10 @@ export interface Claimed {
 }
 
 export class Queued implements Candidate {
-  standing: Standing
+  standing: Standing = { is: "claiming" }
   marks?: Marks | undefined
 
-  constructor(
-    readonly row: Row,
-    first: "looking" | "claiming",
-    /** The stretch of index rows that it comes from. */
-    readonly stretch = 0,
-  ) {
-    this.standing = { is: first }
-  }
+  constructor(readonly row: Row) {}
 
   get claim(): Candidate["claim"] {
     const { is } = this.standing

@@ -186,6 +186,18 @@ describe("getCollector", () => {
   })
 })
 
+it("a lease below one second causes one process warning", () => {
+  const emitWarning = vi.spyOn(process, "emitWarning").mockImplementation(() => {})
+  for (const processingTimeoutMs of [1000, 999.5, 999.5]) resolve({ processingTimeoutMs })
+  expect(emitWarning.mock.calls).toEqual([
+    [
+      expect.stringMatching(/^processingTimeoutMs: 999\.5 .* less than 1000 in tests only\.$/),
+      { type: "OutboxWarning", code: "OUTBOX_SHORT_PROCESSING_TIMEOUT" },
+    ],
+  ])
+  emitWarning.mockRestore()
+})
+
 describe("an option that does not exist", () => {
   it("causes one process warning that names it, and nothing else", () => {
     const emitWarning = vi.spyOn(process, "emitWarning").mockImplementation(() => {})

@@ -182,6 +182,8 @@ export function resolveConfig(config: DynamoDBAwsSdkOutboxConfig): ResolvedConfi
     )
   }
   warnOfUnknownOptions(config)
+  const processingTimeoutMs = numberOption("processingTimeoutMs", config.processingTimeoutMs)
+  warnOfShortTimeout(processingTimeoutMs)
   return {
     client,
     get tableName() {
@@ -195,7 +197,7 @@ export function resolveConfig(config: DynamoDBAwsSdkOutboxConfig): ResolvedConfi
     baseBackoffMs: numberOption("baseBackoffMs", config.baseBackoffMs),
     maxBackoffMs: numberOption("maxBackoffMs", config.maxBackoffMs),
     maxErrorBackoffMs: numberOption("maxErrorBackoffMs", config.maxErrorBackoffMs),
-    processingTimeoutMs: numberOption("processingTimeoutMs", config.processingTimeoutMs),
+    processingTimeoutMs,
     ...(getCollector && { getCollector }),
   }
 }
@@ -222,6 +224,18 @@ function warnOfUnknownOptions(config: object): void {
       `DynamoDBAwsSdkOutbox has no option ${quoted(option)}; it is ignored. Options: ${[...KNOWN_OPTIONS].join(", ")}.`,
     )
   }
+}
+
+const SHORT_TIMEOUT_MS = 1000
+
+/** Tests run with a tenth of a second; in production, the pauses of a process alone are longer now and then. */
+function warnOfShortTimeout(processingTimeoutMs: number): void {
+  if (processingTimeoutMs >= SHORT_TIMEOUT_MS) return
+  warnOnce(
+    "OUTBOX_SHORT_PROCESSING_TIMEOUT",
+    `processingTimeoutMs: ${processingTimeoutMs} leaves little time for handlers and for the requests to DynamoDB: ` +
+      `events may be delivered twice, or not at all. Use less than ${SHORT_TIMEOUT_MS} in tests only.`,
+  )
 }
 
 /** @throws {ConfigurationError} that names the option, its value and what is allowed. */

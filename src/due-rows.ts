@@ -13,12 +13,6 @@ import type { DuePageRequest, Page, Row } from "./status-index.ts"
 /** Where a page begins; `{}` is the start: the event that is due longest. */
 type Place = Pick<DuePageRequest, "from" | "startAfter">
 
-/** A row to claim, and the stretch of rows it was taken from. */
-export interface TakenRow {
-  row: Row
-  stretch: number
-}
-
 /** So many lost claims in a row mean that there are more workers than events: leave these to them. */
 const GIVE_UP_AFTER_LOSSES = 2
 
@@ -41,9 +35,6 @@ export class DueRows {
   private oldest: number | undefined
   private newest: number | undefined
   private losses = 0
-  /** Counts the stretches of rows; a loss in one that was left already tells nothing new. */
-  private stretch = 0
-  private leftStretch = 0
 
   constructor(
     private readonly read: (request: DuePageRequest) => Promise<Page>,
@@ -75,28 +66,25 @@ export class DueRows {
     return this.next !== "elsewhere" && this.next.startAfter === undefined
   }
 
-  take(): TakenRow | undefined {
+  take(): Row | undefined {
     const row = this.rows.shift()
-    if (!row) return undefined
-    this.recent.claimed(row, performance.now())
-    return { row, stretch: this.stretch }
+    if (row) this.recent.claimed(row, performance.now())
+    return row
   }
 
   won(): void {
     this.losses = 0
   }
 
-  /** Another worker was faster: it works on this stretch, so go elsewhere. */
-  lost({ row, stretch }: TakenRow): void {
+  /** Another worker was faster: it works on these rows, so go elsewhere. */
+  lost(row: Row): void {
     this.recent.lost(row, performance.now())
-    if (stretch <= this.leftStretch) return
     this.isShared = true
     this.losses++
     if (this.losses >= GIVE_UP_AFTER_LOSSES) {
       this.mayHaveLeft = true
       this.end()
     } else if (this.hasAll) {
-      this.leaveStretch()
       this.rows.splice(0, 1 + Math.floor(Math.random() * this.rows.length))
     } else {
       this.goTo("elsewhere")
@@ -111,12 +99,12 @@ export class DueRows {
   /** Reads the next page. One read at a time. */
   async readMore(): Promise<void> {
     this.isReading = true
-    const { stretch } = this
+    const { next } = this
     try {
-      const place = this.next === "elsewhere" ? await this.randomPlace() : this.next
+      const place = next === "elsewhere" ? await this.randomPlace() : next
       const page = await this.read({ ...place, limit: this.pageSize })
       // Rows from a place that has been left meanwhile are of no use.
-      if (stretch === this.stretch) this.accept(page, place)
+      if (next === this.next) this.accept(page, place)
     } finally {
       this.isReading = false
     }
@@ -133,7 +121,6 @@ export class DueRows {
     this.foundNews ||= news.length > 0
     this.hasAll = isStart && page.next === undefined
     this.rows.push(...news)
-    this.stretch++
 
     if (page.next) this.next = { from: place.from, startAfter: page.next }
     else if (this.foundNews) this.next = {}
@@ -150,12 +137,7 @@ export class DueRows {
   }
 
   private goTo(next: Place | "elsewhere"): void {
-    this.leaveStretch()
     this.rows = []
     this.next = next
-  }
-
-  private leaveStretch(): void {
-    this.leftStretch = this.stretch++
   }
 }

@@ -129,8 +129,9 @@ describe("a lost answer", () => {
   })
 
   describe("of a renewal", () => {
-    /** The second event is claimed while the handler of the first one runs, and renewed after 22.5 s. */
+    /** The second event is claimed while the handler of the first one runs, and renewed after 10.5 s. */
     const createWaiting = (firstTakesMs: number, renew: (call: number) => unknown) => {
+      vi.spyOn(Math, "random").mockReturnValue(0.5)
       const answers = holding(item("e1"), item("e2"))
       const all = createOutbox({ ...answers, renew: (_, call) => renew(call) })
       all.onEvent(async ({ id }) => {
@@ -142,35 +143,35 @@ describe("a lost answer", () => {
     const lost = () => Promise.reject(new Error("socket hang up"))
 
     it("has the same one tried again, since it may be written", async () => {
-      const all = createWaiting(23_000, (call) => (call === 0 ? lost() : {}))
+      const all = createWaiting(12_500, (call) => (call === 0 ? lost() : {}))
       all.start()
-      await pass(23_100)
+      await pass(12_600)
       await all.outbox.stop()
       expect(all.handled).toEqual(["e1", "e2"])
       const ends = all.inputsOf("renew").map((input) => input.ExpressionAttributeValues[":set_gsiSortKey"])
-      expect(ends).toEqual([NOW + 52_500, NOW + 52_500])
+      expect(ends).toEqual([NOW + 40_500, NOW + 40_500])
       expect(all.inputsOf("fail")[0]?.ExpressionAttributeValues).toMatchObject({
-        ":myLease": NOW + 52_500,
-        ":myOtherLease": NOW + 52_500,
+        ":myLease": NOW + 40_500,
+        ":myOtherLease": NOW + 40_500,
       })
     })
 
     it("leaves the claim mine under either lease end", async () => {
-      const all = createWaiting(22_500, lost)
+      const all = createWaiting(11_000, lost)
       all.start()
-      await pass(22_600)
+      await pass(11_100)
       await all.outbox.stop()
       expect(all.handled).toEqual(["e1", "e2"])
       expect(all.inputsOf("fail")[0]?.ExpressionAttributeValues).toMatchObject({
         ":myLease": NOW + 30_000,
-        ":myOtherLease": NOW + 52_500,
+        ":myOtherLease": NOW + 40_500,
       })
     })
 
     it("that is refused has the event dropped", async () => {
-      const all = createWaiting(23_000, () => Promise.reject(refused()))
+      const all = createWaiting(12_500, () => Promise.reject(refused()))
       all.start()
-      await pass(23_100)
+      await pass(12_600)
       await all.outbox.stop()
       expect(all.handled).toEqual(["e1"])
       expect(all.errors).toEqual([])

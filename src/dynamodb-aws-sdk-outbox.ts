@@ -284,7 +284,10 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     // As long as it is not known whether a renewal was written, the same one is tried again.
     hold.unconfirmedLeaseEnd ??= Math.ceil(leaseEndsAt)
     const renewedEnd = hold.unconfirmedLeaseEnd
-    const outcome = await this.requests.write(transitions.renew(this.config.tableName, hold, renewedEnd))
+    const { tableName, processingTimeoutMs } = this.config
+    const input = transitions.renew(tableName, hold, renewedEnd)
+    // One that hangs must leave time for another one.
+    const outcome = await this.requests.write(input, Math.max(1000, processingTimeoutMs / 10))
     if (outcome === "refused") return false
     hold.leaseEndsAt = renewedEnd
     hold.unconfirmedLeaseEnd = undefined

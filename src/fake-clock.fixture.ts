@@ -28,3 +28,15 @@ export async function passToNextTimer(): Promise<void> {
 
 /** Resolves after a time of the fake clock. */
 export const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Lets time pass in which no timer fires: as while a handler computes. To be called under the fake clock. */
+export function blockable(): (ms: number) => void {
+  const { now: realNow } = performance
+  const { now: realDate } = Date
+  let blockedMs = 0
+  vi.spyOn(performance, "now").mockImplementation(() => realNow.call(performance) + blockedMs)
+  vi.spyOn(Date, "now").mockImplementation(() => realDate() + blockedMs)
+  return (ms) => {
+    blockedMs += ms
+  }
+}

@@ -7,7 +7,7 @@ import { type BusEvent, OperationalError, TimeoutError } from "outbox-event-bus"
 import { unref } from "./background-timer.ts"
 import { MAX_DELAY_MS } from "./config.ts"
 import type { Claim } from "./event-life.ts"
-import type { HeldEvent } from "./lease-keeper.ts"
+import { type HeldEvent, leftOf } from "./lease-keeper.ts"
 
 /** The run of a handler, as {@link getHandlerContext} shows it. */
 export interface HandlerContext {
@@ -155,7 +155,7 @@ class HandlerRun implements HandlerContext {
 
   /** What is left of the lease, in milliseconds. */
   get #leaseMs(): number {
-    return this.#held.hold.leaseEndsAt - Date.now()
+    return leftOf(this.#held)
   }
 
   #reason(): OperationalError | undefined {

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
-import { NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
+import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { type HeldEvent, LeaseKeeper } from "./lease-keeper.ts"
 import type { Hold } from "./transitions.ts"
 
@@ -14,6 +14,8 @@ const claimed = (leaseEndsAt = Date.now() + LEASE_MS): HeldEvent => ({
 })
 
 const create = () => {
+  // All renew below 70 % of a lease.
+  vi.spyOn(Math, "random").mockReturnValue(0.5)
   const renew = vi.fn(async (hold: Hold, leaseEndsAt: number) => {
     await Promise.resolve()
     hold.leaseEndsAt = leaseEndsAt
@@ -24,23 +26,37 @@ const create = () => {
 }
 
 describe("while an event waits its turn", () => {
-  it("its lease is renewed when less than half is left, again and again", async () => {
+  it("its lease is renewed when about 30 % of it is gone, again and again", async () => {
     const { keeper, renew } = create()
     const event = claimed()
     keeper.add(event)
-    await pass(500)
+    await pass(300)
     expect(renew).not.toHaveBeenCalled()
-    await pass(250)
-    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 1750)
-    await pass(10_000)
-    expect(event.hold.leaseEndsAt - Date.now()).toBeGreaterThanOrEqual(LEASE_MS / 4)
+    await pass(50)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 1350)
+    for (let i = 0; i < 1000; i++) {
+      await pass(10)
+      expect(event.hold.leaseEndsAt - Date.now()).toBeGreaterThanOrEqual(0.65 * LEASE_MS)
+    }
+  })
+
+  it("events that are claimed together are not renewed together", async () => {
+    const { keeper, renew } = create()
+    vi.mocked(Math.random).mockRestore()
+    for (let i = 0; i < 200; i++) keeper.add(claimed())
+    await pass(300)
+    const early = renew.mock.calls.length
+    await pass(50)
+    expect(renew).toHaveBeenCalledTimes(200)
+    expect(early).toBeGreaterThan(40)
+    expect(early).toBeLessThan(160)
   })
 
   it("an event that is handled at once costs no renewal", async () => {
     const { keeper, renew } = create()
     const event = claimed()
     keeper.add(event)
-    await pass(400)
+    await pass(300)
     keeper.remove(event)
     await pass(5000)
     expect(renew).not.toHaveBeenCalled()
@@ -65,10 +81,9 @@ describe("while its handler runs", () => {
     const event = claimed()
     keeper.add(event)
     event.startedAt = 100
-    await pass(LEASE_MS)
+    await pass(LEASE_MS + 100)
     const { length } = renew.mock.calls
     expect(length).toBeGreaterThan(0)
-    await pass(100)
     await pass(10_000)
     expect(renew).toHaveBeenCalledTimes(length)
   })
@@ -93,21 +108,69 @@ describe("while its handler runs", () => {
 })
 
 describe("before a handler starts", () => {
-  it("the lease is long enough while a quarter is left", () => {
+  it("the lease is long enough while half of it is left", () => {
     const { keeper, renew } = create()
-    expect(keeper.isSafeToStart(claimed(NOW + 250))).toBe(true)
+    expect(keeper.isSafeToStart(claimed(NOW + 500))).toBe(true)
     expect(renew).not.toHaveBeenCalled()
   })
 
   it("a shorter one is renewed first, and the change is told", async () => {
     const { keeper, renew, onChange } = create()
-    const event = claimed(NOW + 249)
+    const event = claimed(NOW + 499)
+    keeper.add(event)
     expect(keeper.isSafeToStart(event)).toBe(false)
     expect(keeper.isSafeToStart(event)).toBe(false)
     await pass()
     expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + LEASE_MS)
     expect(onChange).toHaveBeenCalledOnce()
     expect(keeper.isSafeToStart(event)).toBe(true)
+  })
+
+  it("one that waited while the process was blocked is renewed, however much is left; one that runs is not", async () => {
+    const { keeper, renew } = create()
+    const [waiting, running] = [claimed(), { ...claimed(), startedAt: performance.now() }]
+    for (const event of [waiting, running]) keeper.add(event)
+    await pass(10)
+    keeper.markStale()
+    expect(keeper.isSafeToStart(waiting)).toBe(false)
+    await pass()
+    expect(keeper.isSafeToStart(waiting)).toBe(true)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(waiting.hold, NOW + 10 + LEASE_MS)
+  })
+
+  it("one that has just been renewed for it suffices with a quarter", async () => {
+    const { keeper, renew } = create()
+    renew.mockImplementation(async (hold, leaseEndsAt) => {
+      await delay(700)
+      hold.leaseEndsAt = leaseEndsAt
+      return true
+    })
+    const event = claimed(NOW + 400)
+    keeper.add(event)
+    expect(keeper.isSafeToStart(event)).toBe(false)
+    await pass(700)
+    expect(keeper.isSafeToStart(event)).toBe(true)
+  })
+
+  it("is given up after three renewals that leave less: the lease is too short for the round trips", async () => {
+    const { keeper, renew } = create()
+    renew.mockImplementation(async (hold, leaseEndsAt) => {
+      await delay(800 + 100 * (renew.mock.calls.length % 2))
+      hold.leaseEndsAt = leaseEndsAt
+      return true
+    })
+    const event = claimed(NOW + 400)
+    keeper.add(event)
+    for (let renewals = 0; renewals < 3; renewals++) {
+      expect(keeper.isTooShort(event)).toBe(false)
+      expect(keeper.isSafeToStart(event)).toBe(false)
+      await pass(900)
+    }
+    expect(keeper.isTooShort(event)).toBe(true)
+    expect(keeper.tooShortError()).toMatchObject({
+      message: expect.stringMatching(/processingTimeoutMs \(1000\).* fastest took 800 ms/),
+      context: { processingTimeoutMs: 1000, fastestRoundTripMs: 800 },
+    })
   })
 
   it("one that ended while the process was frozen is lost if another worker has the event by now", async () => {
@@ -131,10 +194,10 @@ describe("a clock that is set back", () => {
     const event = claimed()
     keeper.add(event)
     vi.setSystemTime(NOW - 3_600_000)
-    await pass(750)
-    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 750 + LEASE_MS)
-    await pass(750)
-    expect(renew).toHaveBeenLastCalledWith(event.hold, NOW + 1500 + LEASE_MS)
+    await pass(350)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 350 + LEASE_MS)
+    await pass(350)
+    expect(renew).toHaveBeenLastCalledWith(event.hold, NOW + 700 + LEASE_MS)
     keeper.remove(event)
   })
 })
@@ -157,18 +220,91 @@ describe("what this worker holds", () => {
   })
 })
 
+describe("while it is being settled", () => {
+  it("the lease does not move, and the event is still held", async () => {
+    const { keeper, renew } = create()
+    const event = { ...claimed(), startedAt: performance.now() + 200 }
+    keeper.add(event)
+    keeper.freeze(event)
+    await pass(LEASE_MS)
+    expect(renew).not.toHaveBeenCalled()
+    expect(keeper.holds("e1")).toBe(true)
+    await pass(200)
+    expect(keeper.holds("e1")).toBe(false)
+  })
+})
+
+describe("many renewals", () => {
+  it("at most 20 are under way at once, those whose lease ends first before the others", async () => {
+    const { keeper, renew } = create()
+    let underWay = 0
+    let most = 0
+    renew.mockImplementation(async (hold, leaseEndsAt) => {
+      most = Math.max(most, ++underWay)
+      await delay(10)
+      underWay--
+      hold.leaseEndsAt = leaseEndsAt
+      return true
+    })
+    const events = Array.from({ length: 500 }, (_, i) => claimed(NOW + 800 + ((i * 7) % 100)))
+    for (const event of events) keeper.add(event)
+    await pass(350)
+    expect(most).toBe(20)
+    const ends = renew.mock.calls
+      .slice(0, 20)
+      .map(([hold]) => events.findIndex((event) => event.hold === hold))
+    expect(Math.max(...ends.map((i) => (i * 7) % 100))).toBeLessThan(20)
+    await pass(400)
+    expect(events.every(({ hold }) => hold.leaseEndsAt > NOW + LEASE_MS)).toBe(true)
+  })
+})
+
 describe("a renewal that fails", () => {
+  it.each([
+    ["waits", 1],
+    ["runs", 1],
+    ["waits", 30],
+    ["runs", 30],
+  ])(
+    "for just under half a lease costs nothing while the event %s (lease of %i s)",
+    async (state, seconds) => {
+      const leaseMs = seconds * 1000
+      for (const [share, random] of [0.66, 0.69, 0.72, 0.74].flatMap((from) =>
+        [0, 0.5, 0.999].map((r) => [from, r] as const),
+      )) {
+        const start = Date.now()
+        vi.spyOn(Math, "random").mockReturnValue(random)
+        // The failing stretch begins somewhere around the first renewal.
+        const from = start + (1 - share) * leaseMs
+        const renew = vi.fn(async (hold: Hold, leaseEndsAt: number) => {
+          if (Date.now() >= from && Date.now() < from + 0.49 * leaseMs) throw new Error("throttled")
+          hold.leaseEndsAt = leaseEndsAt
+          return true
+        })
+        const keeper = new LeaseKeeper(renew, leaseMs, () => {})
+        const event: HeldEvent = claimed(start + leaseMs)
+        if (state === "runs") event.startedAt = performance.now() + leaseMs / 10
+        keeper.add(event)
+        while (Date.now() < start + leaseMs) {
+          await pass(leaseMs / 100)
+          expect(event.hold.leaseEndsAt).toBeGreaterThan(Date.now())
+        }
+        keeper.remove(event)
+      }
+    },
+  )
+
   it("leaves the claim as it is, and the next sweep tries again", async () => {
     const { keeper, renew } = create()
     renew.mockRejectedValueOnce(new Error("throttled"))
     const event = claimed()
     keeper.add(event)
-    await pass(750)
+    await pass(350)
     expect(renew).toHaveBeenCalledOnce()
     expect(event.isLost).toBeUndefined()
-    await pass(250)
+    await pass(50)
     expect(renew).toHaveBeenCalledTimes(2)
-    expect(event.hold.leaseEndsAt).toBe(NOW + 2000)
+    expect(event.hold.leaseEndsAt).toBe(NOW + 1400)
   })
 
   it("is not sent again while its answer is awaited", async () => {
@@ -187,7 +323,7 @@ describe("sweeps", () => {
     const { keeper, onChange } = create()
     keeper.add(claimed(NOW + 60_000))
     await pass(1000)
-    expect(onChange).toHaveBeenCalledTimes(4)
+    expect(onChange).toHaveBeenCalledTimes(20)
   })
 
   it("take place only while events are held, and do not keep the process alive", async () => {

@@ -10,12 +10,24 @@
  *                        ╰────────── renewed once, to the end of the handler's own time ──╯
  * ```
  *
- * A claim is renewed when less than half of a lease is left, so an event that is handled at once costs no renewal.
- * A handler that outlives its own time is left to recovery.
+ * A claim is renewed when about 30 % of its lease is gone, so an event that is handled at once costs no renewal, and
+ * renewals that fail for half a lease cost nothing. A handler that exceeds its own time is left to recovery.
  */
+import { OperationalError } from "outbox-event-bus"
 import type { Suspicion } from "./admission.ts"
 import { unref } from "./background-timer.ts"
 import type { Hold } from "./transitions.ts"
+
+/** Renewed when less than so much of the lease is left: at random, since events that are claimed together end together. */
+const RENEW_BELOW = { least: 0.65, most: 0.75 }
+/** How often in a lease to look what is to be renewed. */
+const SWEEPS_PER_LEASE = 20
+/** With thousands of handlers, renewals must leave connections to claims and results. */
+const RENEWALS_AT_ONCE = 20
+/** Shares of a lease that a handler must find to be started: at least, and when the lease has just been renewed for it. */
+const TO_START = { atLeast: 1 / 2, justRenewed: 1 / 4 }
+/** So many renewals in a row that leave less than that mean that the lease is too short for the round trips. */
+const TOO_SHORT_AFTER = 3
 
 /** A claimed event, from its claim until it is settled. */
 export interface HeldEvent {
@@ -26,6 +38,16 @@ export interface HeldEvent {
   startedAt?: number
   /** When the lease ends, on the clock of `performance`; kept by the {@link LeaseKeeper}. */
   heldUntil?: number
+  /** Its share of {@link RENEW_BELOW}. */
+  renewBelow?: number
+  /** Its handler waits for a renewal. */
+  mustRenew?: boolean
+  /** It was renewed to start its handler. */
+  wasRenewedToStart?: boolean
+  /** Granted renewals in a row that left too little to start its handler. */
+  shortRenewals?: number
+  /** What became of it is being written, on condition of this lease, which must not move any more. */
+  isSettling?: boolean
   /** Another worker has the event by now, or had: this worker must not start the handler. */
   isLost?: boolean
   /** Called when the claim turns out to be lost while the handler runs. */
@@ -33,6 +55,8 @@ export interface HeldEvent {
 }
 
 export class LeaseKeeper {
+  private fastestRenewalMs = Number.POSITIVE_INFINITY
+
   private readonly held = new Set<HeldEvent>()
   private readonly renewing = new Set<HeldEvent>()
   private timer: NodeJS.Timeout | undefined
@@ -51,7 +75,8 @@ export class LeaseKeeper {
   add(event: HeldEvent): void {
     this.held.add(event)
     heldUntilOf(event)
-    this.timer ??= unref(setInterval(() => this.sweep(), Math.max(1, this.leaseMs / 4)))
+    event.renewBelow = RENEW_BELOW.least + Math.random() * (RENEW_BELOW.most - RENEW_BELOW.least)
+    this.timer ??= unref(setInterval(() => this.sweep(), Math.max(1, this.leaseMs / SWEEPS_PER_LEASE)))
   }
 
   remove(event: HeldEvent): void {
@@ -61,14 +86,41 @@ export class LeaseKeeper {
     this.timer = undefined
   }
 
+  /** From now on the lease stays as it is, since the write that settles the event names it. */
+  freeze(event: HeldEvent): void {
+    event.isSettling = true
+  }
+
   /**
-   * Whether the lease is long enough to start the handler. If not (the process was frozen, say), it is being renewed,
+   * Whether enough of the lease is left for the handler. If not (the process was suspended, say), it is being renewed,
    * and `onChange` tells when to ask again: what another worker has recovered meanwhile must not be delivered.
    */
   isSafeToStart(event: HeldEvent): boolean {
-    if (leftOf(event) >= this.leaseMs / 4) return true
-    void this.extend(event)
+    const share = event.wasRenewedToStart ? TO_START.justRenewed : TO_START.atLeast
+    if (!event.mustRenew && leftOf(event) >= share * this.leaseMs) return true
+    event.mustRenew = true
+    this.renewMostUrgent()
     return false
+  }
+
+  /** Renewals are granted, but so late that the handler can't be started. */
+  isTooShort(event: HeldEvent): boolean {
+    return (event.shortRenewals ?? 0) >= TOO_SHORT_AFTER
+  }
+
+  /** What to report then. */
+  tooShortError(): OperationalError {
+    const [leaseMs, roundTripMs] = [this.leaseMs, Math.ceil(this.fastestRenewalMs)]
+    return new OperationalError(
+      `No handler can start: processingTimeoutMs (${leaseMs}) is too short for the round trips to DynamoDB, of which the ` +
+        `fastest took ${roundTripMs} ms. Set it to ${roundTripMs * 10} at least. Claimed events were released.`,
+      { processingTimeoutMs: leaseMs, fastestRoundTripMs: roundTripMs },
+    )
+  }
+
+  /** Something has blocked the process, and may do so again: what is only claimed starts with a whole lease. */
+  markStale(): void {
+    for (const event of this.held) event.mustRenew ||= event.startedAt === undefined
   }
 
   /** The handler has used up its own time; the event may be anyone's. */
@@ -82,10 +134,22 @@ export class LeaseKeeper {
   }
 
   private sweep(): void {
-    for (const event of this.held) {
-      if (leftOf(event) < this.leaseMs / 2) void this.extend(event)
-    }
+    this.renewMostUrgent()
     this.onChange()
+  }
+
+  private renewMostUrgent(): void {
+    const free = RENEWALS_AT_ONCE - this.renewing.size
+    if (free <= 0) return
+    const urgent = [...this.held]
+      .filter((event) => this.needsRenewal(event))
+      .sort((a, b) => leftOf(a) - leftOf(b))
+    for (const event of urgent.slice(0, free)) void this.extend(event)
+  }
+
+  private needsRenewal(event: HeldEvent): boolean {
+    if (event.isLost || event.isSettling || this.renewing.has(event) || this.isOverdue(event)) return false
+    return event.mustRenew || leftOf(event) < (event.renewBelow as number) * this.leaseMs
   }
 
   private async extend(event: HeldEvent): Promise<void> {
@@ -97,20 +161,30 @@ export class LeaseKeeper {
       hold.leaseEndsAt + heldUntil - heldUntilOf(event),
       Date.now() + heldUntil - now,
     )
-    if (event.isLost || this.renewing.has(event) || leaseEndsAt <= hold.leaseEndsAt || this.isOverdue(event))
-      return
+    if (leaseEndsAt <= hold.leaseEndsAt) return
     this.renewing.add(event)
     try {
       const before = hold.leaseEndsAt
       event.isLost = !(await this.renew(hold, leaseEndsAt))
       event.heldUntil = heldUntilOf(event) + hold.leaseEndsAt - before
+      this.fastestRenewalMs = Math.min(this.fastestRenewalMs, performance.now() - now)
+      if (event.mustRenew) this.wasRenewedToStart(event)
       if (event.isLost) event.onLost?.()
-      this.renewing.delete(event)
-      this.onChange()
     } catch {
       // The next sweep tries again. Should none succeed, the lease ends and recovery reports it.
+      return
+    } finally {
       this.renewing.delete(event)
     }
+    this.renewMostUrgent()
+    this.onChange()
+  }
+
+  private wasRenewedToStart(event: HeldEvent): void {
+    const isEnough = leftOf(event) >= TO_START.justRenewed * this.leaseMs
+    event.mustRenew = false
+    event.wasRenewedToStart = true
+    event.shortRenewals = isEnough ? 0 : (event.shortRenewals ?? 0) + 1
   }
 }
 
@@ -123,6 +197,6 @@ function heldUntilOf(event: HeldEvent): number {
  * What is left of a lease, in milliseconds, by the more cautious of two clocks: one that is set back must not prolong a lease, and the
  * monotonic one stands still while a machine is suspended.
  */
-function leftOf(event: HeldEvent): number {
+export function leftOf(event: HeldEvent): number {
   return Math.min(heldUntilOf(event) - performance.now(), event.hold.leaseEndsAt - Date.now())
 }

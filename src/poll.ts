@@ -10,6 +10,8 @@ export class Poll {
   readonly ended: Promise<PollOutcome>
   /** The database has carried out something for this poll: what fails beside it is no reason for a pause. */
   hasSucceeded = false
+  /** What it finds can't be handled now: the next poll comes at its usual time. */
+  isGivenUp = false
   private failure: { error: unknown } | undefined
   private resolve: (outcome: PollOutcome) => void = () => {}
   private reject: (error: unknown) => void = () => {}
@@ -24,7 +26,7 @@ export class Poll {
 
   /** Nothing more may be read or claimed. */
   get isOver(): boolean {
-    return this.hasFailed || performance.now() >= this.until
+    return this.hasFailed || this.isGivenUp || performance.now() >= this.until
   }
 
   get hasFailed(): boolean {

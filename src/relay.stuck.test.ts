@@ -29,6 +29,73 @@ describe.each([1, 3])("when all of %i handlers have outlived their time", (concu
   })
 })
 
+describe("a lease that is shorter than the round trips", () => {
+  const answerLate = ({ life }: ReturnType<typeof createRelay>, byMs: () => number) => {
+    for (const step of ["claim", "renew"] as const) {
+      const write = life[step].getMockImplementation() as (...all: unknown[]) => Promise<unknown>
+      life[step].mockImplementation(async (...all: unknown[]) => {
+        const outcome = await write(...all)
+        await delay(byMs())
+        return outcome as never
+      })
+    }
+  }
+
+  it("starts nothing, is reported once, and each poll ends with the event released", async () => {
+    const all = createRelay()
+    const { table, life, started, poll } = all
+    table.putAll(names(3))
+    answerLate(all, () => LEASE_MS * 0.9)
+    for (let polls = 0; polls < 3; polls++) {
+      const done = poll()
+      await pass(10 * LEASE_MS)
+      expect(await done).toBe("done")
+    }
+    expect(started).toEqual([])
+    expect(table.in("created")).toEqual(names(3))
+    expect(life.interrupted).toHaveBeenCalledOnce()
+    expect(String(life.interrupted.mock.calls[0]?.[0])).toMatch(/processingTimeoutMs \(1000\).* 900 ms/)
+  })
+
+  it("is no reason to give up once DynamoDB is faster", async () => {
+    const all = createRelay()
+    const { table, started, poll } = all
+    table.putAll(names(3))
+    let byMs = LEASE_MS * 0.9
+    answerLate(all, () => byMs)
+    void poll()
+    await pass(10 * LEASE_MS)
+    expect(started).toEqual([])
+    byMs = 5
+    // What was released is not tried again for a while, as anything that has just been claimed.
+    await pass(10_000)
+    void poll()
+    await pass(10 * LEASE_MS)
+    expect(started).toEqual(names(3))
+  })
+})
+
+describe.each(["fail", "release"] as const)("while the %s of an event is being written", (step) => {
+  it("its worker holds it still, so its own recovery leaves it alone, and does not renew it", async () => {
+    const { table, life, relay, onEvent, poll } = createRelay()
+    for (const [i, id] of names(2).entries())
+      table.put({ id, dueAt: Date.now() - 10 + i, isLastAttempt: i === 1 })
+    table.latencyMs[step] = LEASE_MS * 0.8
+    onEvent(async ({ id }) => {
+      if (step === "release") await delay(LEASE_MS * 0.9)
+      else if (id === "e0000") throw new Error("boom")
+    })
+    void poll()
+    await pass(LEASE_MS * 0.7)
+    expect(life[step]).toHaveBeenCalledOnce()
+    const id = step === "fail" ? "e0000" : "e0001"
+    expect(relay.holds(id)).toBe(true)
+    expect(life.renew.mock.calls.filter(([hold]) => hold.id === id)).toEqual([])
+    await pass(10 * LEASE_MS)
+    expect(relay.holds(id)).toBe(false)
+  })
+})
+
 describe("a step that rejects although it should not", () => {
   it("release: as the others", async () => {
     const { table, life, relay, onEvent, poll } = createRelay()

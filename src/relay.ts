@@ -15,10 +15,11 @@ import type { BusEvent } from "outbox-event-bus"
 import { AdmissionRound, mustNotWait, suspicionOf } from "./admission.ts"
 import { type Claimed, ClaimQueue, Queued } from "./claim-queue.ts"
 import { ClaimWindow } from "./claim-window.ts"
-import { DueRows, type TakenRow } from "./due-rows.ts"
+import { DueRows } from "./due-rows.ts"
 import type { Claim, ClaimOutcome, EventLife } from "./event-life.ts"
 import { HandlerContexts } from "./handler-context.ts"
 import { type HeldEvent, LeaseKeeper } from "./lease-keeper.ts"
+import { LoopWatch } from "./loop-watch.ts"
 import { type LastPage, Poll, type PollOutcome } from "./poll.ts"
 import { Running } from "./running.ts"
 import type { Row } from "./status-index.ts"
@@ -54,10 +55,12 @@ export class Relay {
   /** Strong suspects among those. */
   private settlingSuspects = 0
   private readonly maxSettling: number
+  private readonly loop = new LoopWatch(() => this.advance())
+  private mustSettleFirst = false
+  private hasReportedShortLease = false
   /** The last event that was claimed must not wait, so the next is claimed only when it can start. */
   private isJustInTime = false
   private readonly window: ClaimWindow
-  private lastStretch = 0
   private readonly troubled = new TroubledRows()
   /** Claims that failed while nothing in this poll has succeeded: whether row or database is to blame is not known yet. */
   private failedClaims: { row: Row; error: unknown; isKnown: boolean }[] = []
@@ -126,6 +129,7 @@ export class Relay {
     this.readAhead()
     this.endPoll()
     this.resolveIdle()
+    if (this.running.size === 0 && this.settling === 0) this.loop.stop()
   }
 
   private admit(): void {
@@ -142,13 +146,37 @@ export class Relay {
       if (this.leaves(entry)) continue
       const verdict = round.next(entry)
       const { standing } = entry
-      if (verdict === "claim") void this.claim(entry)
+      if (verdict === "claim") this.claimOrLook(entry)
       if (standing.is !== "claimed") continue
       if (verdict === "release") void this.release(entry, standing)
       if (verdict !== "start") continue
-      if (this.leases.isSafeToStart(standing.held)) void this.run(entry, standing)
+      if (this.leases.isTooShort(standing.held)) this.endPollUnhandled(entry, standing)
+      else if (this.mayStart && this.leases.isSafeToStart(standing.held)) void this.run(entry, standing)
       else round.block()
     }
+  }
+
+  /** Leases are shorter than round trips take: the event is released, and perhaps the next poll finds DynamoDB faster. */
+  private endPollUnhandled(entry: Queued, claimed: Claimed): void {
+    this.queue.remove(entry)
+    void this.release(entry, claimed)
+    if (this.poll) this.poll.isGivenUp = true
+    if (!this.hasReportedShortLease) this.life.interrupted(this.leases.tooShortError())
+    this.hasReportedShortLease = true
+  }
+
+  /**
+   * A handler that has blocked the process has kept results from being sent. They are settled before another one starts: it
+   * may block, too, until the leases of what is only waiting for that have expired.
+   */
+  private get mayStart(): boolean {
+    if (this.loop.isBlocked) {
+      this.mustSettleFirst = true
+      this.leases.markStale()
+    } else if (this.settling === 0) {
+      this.mustSettleFirst = false
+    }
+    return !this.mustSettleFirst
   }
 
   /** One runs within its timeout, or is being settled: until then, a crash would count against it. */
@@ -183,17 +211,20 @@ export class Relay {
       this.settling < this.maxSettling &&
       this.due.available > 0
     ) {
-      const { row, stretch } = this.due.take() as TakenRow
+      const row = this.due.take() as Row
       // It was released, and keeps its place.
       if (this.queue.has(row.id)) continue
-      // Whether other workers are on a stretch of rows is found out with one claim.
-      if (this.due.isShared && stretch !== this.lastStretch) this.window.narrow()
-      this.lastStretch = stretch
-      const looksFirst = this.hasStrongSuspect || this.queue.hasStrongSuspect
-      const entry = new Queued(row, looksFirst ? "looking" : "claiming", stretch)
+      const entry = new Queued(row)
       this.queue.push(entry)
-      void (looksFirst ? this.look(entry) : this.claim(entry))
+      this.claimOrLook(entry)
     }
+  }
+
+  private claimOrLook(entry: Queued): void {
+    // Whatever it was when it was released, another worker may have crashed with it since.
+    if (!entry.isStrongSuspect) entry.marks = undefined
+    const mustLook = !entry.marks && (this.hasStrongSuspect || this.queue.hasStrongSuspect)
+    void (mustLook ? this.look(entry) : this.claim(entry))
   }
 
   private get room(): number {
@@ -226,7 +257,7 @@ export class Relay {
     if (!poll || this.queue.ahead > 0 || this.settling > 0 || this.due.isReading) return
     if (this.running.free === 0) return
     if (!this.due.isExhausted && !this.mustEnd(poll)) return
-    const outcome = this.outcome()
+    const outcome = this.outcome(poll)
     this.poll = undefined
     if (this.failedClaims[0] && this.isForTheDatabase) poll.fail(this.failedClaims[0].error)
     if (poll.hasFailed) this.failedClaims = []
@@ -235,8 +266,8 @@ export class Relay {
     poll.end(outcome, (error) => this.life.interrupted(error))
   }
 
-  private outcome(): PollOutcome {
-    if (this.isStopping || this.lastPage) return "done"
+  private outcome(poll: Poll): PollOutcome {
+    if (this.isStopping || this.lastPage || poll.isGivenUp) return "done"
     if (!this.due.isExhausted) return "unfinished"
     return this.due.mayHaveLeft ? "unsure" : "done"
   }
@@ -257,6 +288,7 @@ export class Relay {
 
   /** Reads what an event is before it is claimed. */
   private async look(entry: Queued): Promise<void> {
+    entry.standing = { is: "looking" }
     try {
       entry.marks = await this.life.look(entry.row)
     } catch (error) {
@@ -266,7 +298,7 @@ export class Relay {
     }
     this.onSuccess(entry)
     if (!entry.marks) entry.standing = { is: "dropped" }
-    else if (mustNotWait(entry.marks)) entry.standing = { is: "released" }
+    else if (entry.isStrongSuspect) entry.standing = { is: "released" }
     else return this.claim(entry)
     this.advance()
   }
@@ -331,7 +363,7 @@ export class Relay {
   }
 
   private onLost(entry: Queued): void {
-    this.due.lost(entry)
+    this.due.lost(entry.row)
     this.window.claimLost()
   }
 
@@ -341,6 +373,7 @@ export class Relay {
     this.hasStarted = true
     this.lastPage?.started()
     this.running.add(held)
+    this.loop.start()
     let failure: { error: unknown } | undefined
     try {
       await this.contexts.run(claim, held, this.handler)
@@ -350,8 +383,8 @@ export class Relay {
     this.running.delete(held)
     this.settling++
     if (held.suspicion === "strong") this.settlingSuspects++
-    // The condition of a failure names the lease, so it must not move meanwhile; a success is valid with any.
-    if (failure) this.leases.remove(held)
+    // A success is valid with any lease.
+    if (failure) this.leases.freeze(held)
     const settled = failure ? this.life.fail(claim, failure.error) : this.life.complete(claim)
     this.advance()
     await settled.catch((error) => this.poll?.fail(error))
@@ -365,7 +398,7 @@ export class Relay {
     this.settling++
     // More such events may follow; each that is claimed ahead would have to be released.
     this.window.narrow()
-    this.leases.remove(held)
+    this.leases.freeze(held)
     await this.life.release(claim).catch((error) => this.poll?.fail(error))
     entry.standing = { is: "released" }
     this.settled(held)

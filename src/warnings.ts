@@ -3,6 +3,7 @@
 /** Why the process is warned; `code` of the warning. */
 export type WarningCode =
   | "OUTBOX_UNKNOWN_OPTION"
+  | "OUTBOX_SHORT_PROCESSING_TIMEOUT"
   | "OUTBOX_UNKNOWN_EVENT_KEY"
   | "OUTBOX_EMIT_OUTSIDE_TRANSACTION"
   | "OUTBOX_TRANSACTION_NOT_SENT"

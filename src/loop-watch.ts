@@ -1,0 +1,40 @@
+/**
+ * Notices that a handler blocks the event loop: as long as it does, nothing that was sent leaves the process, no
+ * response arrives and no lease is renewed.
+ */
+import { unref } from "./background-timer.ts"
+
+const TICK_MS = 20
+/** How much later than that the loop may turn. Users' own work blocks it now and then for a few milliseconds. */
+const TOLERANCE_MS = 50
+
+export class LoopWatch {
+  private timer: NodeJS.Timeout | undefined
+  /** On the clock of `performance`. */
+  private lastTurn = 0
+
+  /** @param onTurned - Called when the loop turns again after a block. */
+  constructor(private readonly onTurned: () => void) {}
+
+  start(): void {
+    if (this.timer !== undefined) return
+    this.lastTurn = performance.now()
+    this.timer = unref(setInterval(() => this.turned(), TICK_MS))
+  }
+
+  stop(): void {
+    clearInterval(this.timer)
+    this.timer = undefined
+  }
+
+  /** The loop has not turned for so long that something must have blocked it. */
+  get isBlocked(): boolean {
+    return this.timer !== undefined && performance.now() - this.lastTurn > TICK_MS + TOLERANCE_MS
+  }
+
+  private turned(): void {
+    const wasBlocked = this.isBlocked
+    this.lastTurn = performance.now()
+    if (wasBlocked) this.onTurned()
+  }
+}
