@@ -105,14 +105,35 @@ describe("a worker alone", () => {
     expect(await poll(due, () => "won")).toEqual(["e0000"])
   })
 
-  it("tells whether the next page begins at the start again", async () => {
+  it("wants a page while it has fewer rows than are asked for, and looks for news only when they could be claimed", async () => {
     const due = new DueRows(new IndexRows(rowsDue(3)).read, 2)
+    expect(due.wantsPage(10, true)).toBe(false)
     due.begin()
-    expect(due.startsOver).toBe(true)
+    expect(due.wantsPage(10, false)).toBe(false)
+    expect(due.wantsPage(10, true)).toBe(true)
     await due.readMore()
-    expect(due.startsOver).toBe(false)
+    expect(due.wantsPage(2, false)).toBe(false)
+    expect(due.wantsPage(3, false)).toBe(true)
+    const reading = due.readMore()
+    expect(due.wantsPage(10, true)).toBe(false)
+    await reading
+    // From the start again: it would show once more what is at hand.
+    expect(due.wantsPage(10, true)).toBe(false)
+    for (let i = 0; i < 3; i++) due.take()
+    expect(due.wantsPage(10, false)).toBe(false)
+    expect(due.wantsPage(10, true)).toBe(true)
+  })
+
+  it("among other workers reads nothing ahead", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0)
+    const due = new DueRows(new IndexRows(rowsDue(9)).read, 2)
+    due.begin()
     await due.readMore()
-    expect(due.startsOver).toBe(true)
+    due.lost(due.take() as Row)
+    await due.readMore()
+    expect(due.wantsPage(10, true)).toBe(false)
+    while (due.take()) {}
+    expect(due.wantsPage(10, false)).toBe(true)
   })
 
   it("passes on a failing read, and can read again", async () => {
@@ -131,7 +152,7 @@ describe("a worker alone", () => {
     const reading = due.readMore()
     due.end()
     await reading
-    expect(due.available).toBe(0)
+    expect(due.take()).toBeUndefined()
   })
 })
 
@@ -146,8 +167,7 @@ describe("among other workers", () => {
     due.begin()
     await due.readMore()
     due.lost(due.take() as Row)
-    expect(due.isShared).toBe(true)
-    expect(due.available).toBe(0)
+    expect(due.take()).toBeUndefined()
     await due.readMore()
     expect(index.requests.slice(1)).toEqual([
       { limit: 1, newestFirst: true },
@@ -165,7 +185,6 @@ describe("among other workers", () => {
     await due.readMore()
     await due.readMore()
     due.lost(due.take() as Row)
-    expect(due.startsOver).toBe(false)
     await due.readMore()
     due.take()
     due.won()
@@ -218,7 +237,7 @@ describe("among other workers", () => {
     const due = new DueRows(new IndexRows(rowsDue(200)).read, 10)
     expect(await poll(due, claim)).toEqual([])
     expect(claim).toHaveBeenCalledTimes(2)
-    expect(due.mayHaveLeft).toBe(true)
+    expect(due.mayHaveMissed).toBe(true)
   })
 
   it("stays after lost claims that are not in a row", async () => {
@@ -249,7 +268,6 @@ describe("among other workers", () => {
     const due = new DueRows(index.read, 10)
     await poll(due, lose)
     due.begin()
-    expect(due.isShared).toBe(false)
     await due.readMore()
     expect(index.requests.at(-1)).toEqual({ limit: 10 })
   })

@@ -17,14 +17,14 @@ type Place = Pick<DuePageRequest, "from" | "startAfter">
 const GIVE_UP_AFTER_LOSSES = 2
 
 export class DueRows {
-  /** Other workers have been met in this poll. */
-  isShared = false
   /** There is nothing more to read in this poll. */
   isExhausted = true
   /** Due events may be left when there is nothing more to read: they were left to other workers. */
-  mayHaveLeft = false
+  mayHaveMissed = false
   isReading = false
 
+  /** Other workers have been met in this poll. */
+  private isShared = false
   private rows: Row[] = []
   private readonly recent = new RecentRows()
   private next: Place | "elsewhere" = {}
@@ -45,7 +45,7 @@ export class DueRows {
   begin(): void {
     this.isShared = false
     this.isExhausted = false
-    this.mayHaveLeft = false
+    this.mayHaveMissed = false
     this.losses = 0
     this.newest = undefined
     this.goTo({})
@@ -57,12 +57,22 @@ export class DueRows {
     this.goTo({})
   }
 
-  get available(): number {
-    return this.rows.length
+  /**
+   * Whether to read another page.
+   *
+   * @param ahead - How many rows should be at hand.
+   * @param canHandleNews - Whether what has become due meanwhile could be claimed at once.
+   */
+  wantsPage(ahead: number, canHandleNews: boolean): boolean {
+    if (this.isReading || this.isExhausted) return false
+    // Among other workers, rows that are read ahead are mostly taken by the time they are claimed.
+    if (this.rows.length >= (this.isShared ? 1 : ahead)) return false
+    // The start of the index would show once more what is at hand already.
+    return !this.rereadsStart || (this.rows.length === 0 && canHandleNews)
   }
 
   /** The next page begins at the start again, to see what has become due meanwhile. */
-  get startsOver(): boolean {
+  private get rereadsStart(): boolean {
     return this.next !== "elsewhere" && this.next.startAfter === undefined
   }
 
@@ -82,7 +92,7 @@ export class DueRows {
     this.isShared = true
     this.losses++
     if (this.losses >= GIVE_UP_AFTER_LOSSES) {
-      this.mayHaveLeft = true
+      this.mayHaveMissed = true
       this.end()
     } else if (this.hasAll) {
       this.rows.splice(0, 1 + Math.floor(Math.random() * this.rows.length))

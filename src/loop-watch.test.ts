@@ -7,7 +7,7 @@ useFakeClock()
 it("sees that the loop has not turned for more than 50 ms over its time, until it has", async () => {
   const block = blockable()
   const onTurned = vi.fn()
-  const watch = new LoopWatch(onTurned)
+  const watch = new LoopWatch(() => {}, onTurned)
   watch.start()
   await pass(1000)
   expect(watch.isBlocked).toBe(false)
@@ -25,7 +25,10 @@ it("sees that the loop has not turned for more than 50 ms over its time, until i
 
 it("leaves no timer behind, and sees nothing before it starts and after it has stopped", () => {
   const block = blockable()
-  const watch = new LoopWatch(() => {})
+  const watch = new LoopWatch(
+    () => {},
+    () => {},
+  )
   block(1000)
   expect(watch.isBlocked).toBe(false)
   watch.start()
@@ -35,4 +38,20 @@ it("leaves no timer behind, and sees nothing before it starts and after it has s
   expect(vi.getTimerCount()).toBe(0)
   block(2000)
   expect(watch.isBlocked).toBe(false)
+})
+
+it("lets nothing start from a block on until all is settled, and tells of it", async () => {
+  const block = blockable()
+  const onBlocked = vi.fn()
+  const watch = new LoopWatch(onBlocked, () => {})
+  watch.start()
+  expect(watch.mayStart(false)).toBe(true)
+  block(100)
+  expect(watch.mayStart(true)).toBe(false)
+  expect(onBlocked).toHaveBeenCalledOnce()
+  await pass(20)
+  expect(watch.mayStart(false)).toBe(false)
+  expect(watch.mayStart(true)).toBe(true)
+  expect(watch.mayStart(false)).toBe(true)
+  watch.stop()
 })

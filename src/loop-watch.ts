@@ -13,8 +13,16 @@ export class LoopWatch {
   /** On the clock of `performance`. */
   private lastTurn = 0
 
-  /** @param onTurned - Called when the loop turns again after a block. */
-  constructor(private readonly onTurned: () => void) {}
+  private isCatchingUp = false
+
+  /**
+   * @param onBlocked - Called when a block is noticed.
+   * @param onTurned - Called when the loop turns again after a block.
+   */
+  constructor(
+    private readonly onBlocked: () => void,
+    private readonly onTurned: () => void,
+  ) {}
 
   start(): void {
     if (this.timer !== undefined) return
@@ -30,6 +38,22 @@ export class LoopWatch {
   /** The loop has not turned for so long that something must have blocked it. */
   get isBlocked(): boolean {
     return this.timer !== undefined && performance.now() - this.lastTurn > TICK_MS + TOLERANCE_MS
+  }
+
+  /**
+   * Whether another handler may start. One that blocks the loop keeps results from being sent, and the next one may, too, until
+   * leases have expired: so all is to be settled first.
+   *
+   * @param isSettled - Whether no result is being written.
+   */
+  mayStart(isSettled: boolean): boolean {
+    if (this.isBlocked) {
+      this.isCatchingUp = true
+      this.onBlocked()
+    } else if (isSettled) {
+      this.isCatchingUp = false
+    }
+    return !this.isCatchingUp
   }
 
   private turned(): void {

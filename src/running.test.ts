@@ -21,7 +21,7 @@ it("counts the free places", () => {
   running.add(a)
   running.add(b)
   expect(running).toMatchObject({ size: 2, free: 0, isStuck: false })
-  running.delete(a)
+  running.ended(a)
   expect(running).toMatchObject({ size: 1, free: 1 })
 })
 
@@ -48,6 +48,16 @@ it("counts suspects while they run within their timeout", () => {
   expect(running).toMatchObject({ suspects: 1, hasStrongSuspect: false })
   overdue.add(weak)
   expect(running).toMatchObject({ suspects: 0, free: 1 })
+})
+
+it("has a strong suspect until its result is written", () => {
+  const { running } = createRunning(2)
+  const strong = held("a", "strong")
+  running.add(strong)
+  running.ended(strong)
+  expect(running).toMatchObject({ size: 0, suspects: 0, hasStrongSuspect: true })
+  running.settled(strong)
+  expect(running.hasStrongSuspect).toBe(false)
 })
 
 it("notes when a handler starts", () => {

@@ -1,8 +1,9 @@
-/** The handlers that run: how many more may, and which of them still count. */
+/** The handlers that run: how many more may, and which of them still count; and those whose result is being written. */
 import type { HeldEvent } from "./lease-keeper.ts"
 
 export class Running {
   private readonly events = new Set<HeldEvent>()
+  private readonly settling = new Set<HeldEvent>()
 
   /**
    * @param concurrency - How many may run at once.
@@ -27,9 +28,10 @@ export class Running {
     return this.inTime(({ suspicion }) => suspicion !== "none").length
   }
 
-  /** A strong suspect runs within its timeout. */
+  /** A strong suspect runs within its timeout, or is being settled: until then, a crash would count against it. */
   get hasStrongSuspect(): boolean {
-    return this.inTime(({ suspicion }) => suspicion === "strong").length > 0
+    const isStrong = ({ suspicion }: HeldEvent) => suspicion === "strong"
+    return this.inTime(isStrong).length > 0 || [...this.settling].some(isStrong)
   }
 
   /** Every slot is taken by a handler that has exceeded its timeout. */
@@ -42,8 +44,14 @@ export class Running {
     this.events.add(event)
   }
 
-  delete(event: HeldEvent): void {
+  /** Its handler has ended; the result is being written. */
+  ended(event: HeldEvent): void {
     this.events.delete(event)
+    this.settling.add(event)
+  }
+
+  settled(event: HeldEvent): void {
+    this.settling.delete(event)
   }
 
   private inTime(isOfKind: (event: HeldEvent) => boolean): HeldEvent[] {
