@@ -31,8 +31,8 @@ export interface DynamoDBAwsSdkOutboxConfig extends OrUndefined<OutboxConfig> {
   statusIndexName?: string | undefined
   /**
    * How long a handler may take before its event counts as abandoned and is retried by any worker.
-   * Milliseconds, above 0. Keep it above the longest handler plus four times the clock difference between
-   * workers: before a lease is renewed, a quarter of it may be all that is left.
+   * Milliseconds, above 0. Keep it above the longest handler plus twice the clock difference between
+   * workers: a handler starts with at least half of a lease left. Less than 1000 causes a process warning.
    * @default 30000
    */
   processingTimeoutMs?: number | undefined
@@ -235,6 +235,7 @@ function warnOfShortTimeout(processingTimeoutMs: number): void {
     "OUTBOX_SHORT_PROCESSING_TIMEOUT",
     `processingTimeoutMs: ${processingTimeoutMs} leaves little time for handlers and for the requests to DynamoDB: ` +
       `events may be delivered twice, or not at all. Use less than ${SHORT_TIMEOUT_MS} in tests only.`,
+    "OUTBOX_SHORT_PROCESSING_TIMEOUT",
   )
 }
 

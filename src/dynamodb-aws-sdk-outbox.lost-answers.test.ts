@@ -178,3 +178,43 @@ describe("a lost answer", () => {
     })
   })
 })
+
+describe("answers that take longer than a renewal usually waits for one", () => {
+  const createSlow = (processingTimeoutMs: number, roundTripMs: number) => {
+    const answers = holding(item("e1"), item("e2"))
+    const slow = async (answer: unknown) => {
+      await delay(roundTripMs)
+      return answer
+    }
+    return createOutbox(
+      { ...answers, claim: (...all) => slow(answers.claim?.(...all)), renew: () => slow({}) },
+      { processingTimeoutMs },
+    )
+  }
+
+  it.each([
+    [100, 1500],
+    [1000, 1100],
+  ])("with a lease of %i ms that is shorter still: it is reported", async (leaseMs, roundTripMs) => {
+    vi.spyOn(process, "emitWarning").mockImplementation(() => {})
+    const all = createSlow(leaseMs, roundTripMs)
+    all.start()
+    await pass(20_000)
+    expect(all.handled).toEqual([])
+    expect(all.errors.map(({ message }) => message)).toEqual([
+      expect.stringMatching(
+        `processingTimeoutMs \\(${leaseMs}\\) is too short .* fastest took ${roundTripMs} ms`,
+      ),
+    ])
+    await all.outbox.stop()
+  })
+
+  it("with a lease that is longer: handlers start", async () => {
+    const all = createSlow(2000, 1200)
+    all.start()
+    await pass(20_000)
+    expect(all.handled).toContain("e1")
+    expect(all.errors).toEqual([])
+    await all.outbox.stop()
+  })
+})

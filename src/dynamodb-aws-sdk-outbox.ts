@@ -207,7 +207,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       stuck: (request) => this.requests.query(stuckEvents(this.config, Date.now(), request)),
       look: (row) => this.look(row),
       claim: (row) => this.claim(row),
-      renew: (hold, leaseEndsAt) => this.renew(hold, leaseEndsAt),
+      renew: (...renewal) => this.renew(...renewal),
       release: (claim) => this.release(claim),
       complete: (claim) => this.complete(claim),
       fail: (claim, error) => this.fail(claim, error),
@@ -280,14 +280,12 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   }
 
   /** active → active, with a later end of the lease; false if the claim is lost. */
-  private async renew(hold: Hold, leaseEndsAt: number): Promise<boolean> {
+  private async renew(hold: Hold, leaseEndsAt: number, limitMs?: number): Promise<boolean> {
     // As long as it is not known whether a renewal was written, the same one is tried again.
     hold.unconfirmedLeaseEnd ??= Math.ceil(leaseEndsAt)
     const renewedEnd = hold.unconfirmedLeaseEnd
-    const { tableName, processingTimeoutMs } = this.config
-    const input = transitions.renew(tableName, hold, renewedEnd)
-    // One that hangs must leave time for another one.
-    const outcome = await this.requests.write(input, Math.max(1000, processingTimeoutMs / 10))
+    const input = transitions.renew(this.config.tableName, hold, renewedEnd)
+    const outcome = await this.requests.write(input, limitMs)
     if (outcome === "refused") return false
     hold.leaseEndsAt = renewedEnd
     hold.unconfirmedLeaseEnd = undefined

@@ -26,8 +26,11 @@ export interface EventLife {
   /** Reads what is known of a due event without claiming it; `undefined` when it is not there to be claimed. */
   look(row: Row): Promise<Marks | undefined>
   claim(row: Row): Promise<ClaimOutcome>
-  /** @returns false if the claim is lost. */
-  renew(hold: Hold, leaseEndsAt: number): Promise<boolean>
+  /**
+   * @param limitMs - How long to wait for the response; default: as long as for any.
+   * @returns false if the claim is lost.
+   */
+  renew(hold: Hold, leaseEndsAt: number, limitMs?: number): Promise<boolean>
   release(claim: Claim): Promise<void>
   complete(claim: Claim): Promise<void>
   fail(claim: Claim, error: unknown): Promise<void>

@@ -215,6 +215,37 @@ describe("the signal", () => {
     await run
   })
 
+  it("tells of the timeout, not of a loss, when the lease of a running event ends with the handler's own time", async () => {
+    const contexts = new HandlerContexts({ maxRetries: 5, processingTimeoutMs: 30_000 })
+    const hold = { id: "e1", token: "t", leaseEndsAt: Date.now() + 30_000, dueAt: 0 }
+    const held = { hold, suspicion: "none" as const, startedAt: performance.now() }
+    const end = deferred()
+    let context: HandlerContext | undefined
+    // The lease counts from the start that the relay has noted.
+    await pass(1)
+    const run = contexts.run({ hold, retryCount: 0, event: event("e1") } as Claim, held, async () => {
+      context = getHandlerContext()
+      await end.promise
+    })
+    expect(context?.signal.aborted).toBe(false)
+    await pass(29_999)
+    expect(reasonOf(context as HandlerContext)).toBe("timeout")
+    end.resolve()
+    await run
+  })
+
+  it("fires when the lease has ended by the monotonic clock, though the other one was set back", async () => {
+    const { context, life, end, done } = await startOne()
+    const { signal } = context
+    life.renew.mockRejectedValue(new Error("no connection"))
+    vi.setSystemTime(Date.now() - 3_600_000)
+    await pass(LEASE_MS - 300)
+    expect(reasonOf(context)).toBe("claim-lost")
+    expect(signal.aborted).toBe(true)
+    end.resolve()
+    await done
+  })
+
   it("that is first asked for when the claim is lost already has fired", async () => {
     const { context, table, end, done } = await startOne()
     table.takeAway("a")

@@ -118,7 +118,8 @@ class HandlerRun implements HandlerContext {
     this.#claim = claim
     this.#held = held
     this.#timeoutMs = options.processingTimeoutMs
-    this.#timesOutAt = performance.now() + options.processingTimeoutMs
+    // Not later than the lease of a running event ends: that would be taken for a loss.
+    this.#timesOutAt = (held.startedAt ?? performance.now()) + options.processingTimeoutMs
     this.#stopsAt = stopsAt
   }
 

@@ -8,15 +8,15 @@ const LEASE_MS = 1000
 
 useFakeClock()
 
-const claimed = (leaseEndsAt = Date.now() + LEASE_MS): HeldEvent => ({
-  hold: { id: "e1", token: "t1", leaseEndsAt, dueAt: NOW },
+const claimed = (leaseEndsAt = Date.now() + LEASE_MS, id = "e1"): HeldEvent => ({
+  hold: { id, token: "t1", leaseEndsAt, dueAt: NOW },
   suspicion: "none",
 })
 
 const create = () => {
   // All renew below 70 % of a lease.
   vi.spyOn(Math, "random").mockReturnValue(0.5)
-  const renew = vi.fn(async (hold: Hold, leaseEndsAt: number) => {
+  const renew = vi.fn(async (hold: Hold, leaseEndsAt: number, _limitMs?: number) => {
     await Promise.resolve()
     hold.leaseEndsAt = leaseEndsAt
     return true
@@ -33,7 +33,7 @@ describe("while an event waits its turn", () => {
     await pass(300)
     expect(renew).not.toHaveBeenCalled()
     await pass(50)
-    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 1350)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 1350, undefined)
     for (let i = 0; i < 1000; i++) {
       await pass(10)
       expect(event.hold.leaseEndsAt - Date.now()).toBeGreaterThanOrEqual(0.65 * LEASE_MS)
@@ -71,7 +71,7 @@ describe("while its handler runs", () => {
     await pass(300)
     event.startedAt = performance.now()
     await pass(10_000)
-    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 300 + LEASE_MS)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 300 + LEASE_MS, undefined)
     expect(event.isLost).toBe(false)
   })
 
@@ -121,7 +121,7 @@ describe("before a handler starts", () => {
     expect(keeper.isSafeToStart(event)).toBe(false)
     expect(keeper.isSafeToStart(event)).toBe(false)
     await pass()
-    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + LEASE_MS)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + LEASE_MS, undefined)
     expect(onChange).toHaveBeenCalledOnce()
     expect(keeper.isSafeToStart(event)).toBe(true)
   })
@@ -135,7 +135,7 @@ describe("before a handler starts", () => {
     expect(keeper.isSafeToStart(waiting)).toBe(false)
     await pass()
     expect(keeper.isSafeToStart(waiting)).toBe(true)
-    expect(renew).toHaveBeenCalledExactlyOnceWith(waiting.hold, NOW + 10 + LEASE_MS)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(waiting.hold, NOW + 10 + LEASE_MS, undefined)
   })
 
   it("one that has just been renewed for it suffices with a quarter", async () => {
@@ -159,7 +159,17 @@ describe("before a handler starts", () => {
       hold.leaseEndsAt = leaseEndsAt
       return true
     })
-    const event = claimed(NOW + 400)
+    // One that came in time tells nothing of those that did not.
+    const quick = claimed(NOW + 400, "quick")
+    keeper.add(quick)
+    renew.mockImplementationOnce(async (hold, leaseEndsAt) => {
+      hold.leaseEndsAt = leaseEndsAt
+      return true
+    })
+    expect(keeper.isSafeToStart(quick)).toBe(false)
+    await pass()
+    keeper.remove(quick)
+    const event = claimed(Date.now() + 400)
     keeper.add(event)
     for (let renewals = 0; renewals < 3; renewals++) {
       expect(keeper.isTooShort(event)).toBe(false)
@@ -195,9 +205,9 @@ describe("a clock that is set back", () => {
     keeper.add(event)
     vi.setSystemTime(NOW - 3_600_000)
     await pass(350)
-    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 350 + LEASE_MS)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 350 + LEASE_MS, undefined)
     await pass(350)
-    expect(renew).toHaveBeenLastCalledWith(event.hold, NOW + 700 + LEASE_MS)
+    expect(renew).toHaveBeenLastCalledWith(event.hold, NOW + 700 + LEASE_MS, undefined)
     keeper.remove(event)
   })
 })

@@ -26,6 +26,8 @@ const SWEEPS_PER_LEASE = 20
 const RENEWALS_AT_ONCE = 20
 /** Shares of a lease that a handler must find to be started: at least, and when the lease has just been renewed for it. */
 const TO_START = { atLeast: 1 / 2, justRenewed: 1 / 4 }
+/** How long a renewal waits for its response while there is time for another try. */
+const RESPONSE = { leastMs: 1000, perLease: 1 / 10 }
 /** So many renewals in a row that leave less than that mean that the lease is too short for the round trips. */
 const TOO_SHORT_AFTER = 3
 
@@ -38,6 +40,8 @@ export interface HeldEvent {
   startedAt?: number
   /** When the lease ends, on the clock of `performance`; kept by the {@link LeaseKeeper}. */
   heldUntil?: number
+  /** When its next renewal may be tried, on the same clock. */
+  renewableAt?: number
   /** Its share of {@link RENEW_BELOW}. */
   renewBelow?: number
   /** Its handler waits for a renewal. */
@@ -55,19 +59,22 @@ export interface HeldEvent {
 }
 
 export class LeaseKeeper {
+  /** Of the renewals that left too little to start a handler. */
   private fastestRenewalMs = Number.POSITIVE_INFINITY
-
+  /** To be renewed as soon as there is room, the most urgent last: sorted once per sweep, since there may be thousands. */
+  private due: HeldEvent[] = []
   private readonly held = new Set<HeldEvent>()
   private readonly renewing = new Set<HeldEvent>()
   private timer: NodeJS.Timeout | undefined
 
   /**
-   * @param renew - Writes a later lease end; false when the claim is lost. A rejection leaves the claim as it is.
+   * @param renew - Writes a later lease end; false when the claim is lost. A rejection leaves the claim as it is. Without
+   *   `limitMs`, it waits for the response for as long as any request does.
    * @param leaseMs - The length of a lease.
    * @param onChange - Called after each renewal, granted or not.
    */
   constructor(
-    private readonly renew: (hold: Hold, leaseEndsAt: number) => Promise<boolean>,
+    private readonly renew: (hold: Hold, leaseEndsAt: number, limitMs?: number) => Promise<boolean>,
     private readonly leaseMs: number,
     private readonly onChange: () => void,
   ) {}
@@ -76,7 +83,7 @@ export class LeaseKeeper {
     this.held.add(event)
     heldUntilOf(event)
     event.renewBelow = RENEW_BELOW.least + Math.random() * (RENEW_BELOW.most - RENEW_BELOW.least)
-    this.timer ??= unref(setInterval(() => this.sweep(), Math.max(1, this.leaseMs / SWEEPS_PER_LEASE)))
+    this.timer ??= unref(setInterval(() => this.sweep(), this.sweepMs))
   }
 
   remove(event: HeldEvent): void {
@@ -99,7 +106,8 @@ export class LeaseKeeper {
     const share = event.wasRenewedToStart ? TO_START.justRenewed : TO_START.atLeast
     if (!event.mustRenew && leftOf(event) >= share * this.leaseMs) return true
     event.mustRenew = true
-    this.renewMostUrgent()
+    if (this.due.at(-1) !== event) this.due.push(event)
+    this.renewDue()
     return false
   }
 
@@ -133,58 +141,84 @@ export class LeaseKeeper {
     return [...this.held].some((event) => event.hold.id === id && !event.isLost && !this.isOverdue(event))
   }
 
+  private get sweepMs(): number {
+    return Math.max(1, this.leaseMs / SWEEPS_PER_LEASE)
+  }
+
   private sweep(): void {
-    this.renewMostUrgent()
+    const due = [...this.held]
+      .filter((event) => this.needsRenewal(event))
+      .map((event) => ({ event, left: leftOf(event) }))
+    this.due = due.sort((a, b) => b.left - a.left).map(({ event }) => event)
+    this.renewDue()
     this.onChange()
   }
 
-  private renewMostUrgent(): void {
-    const free = RENEWALS_AT_ONCE - this.renewing.size
-    if (free <= 0) return
-    const urgent = [...this.held]
-      .filter((event) => this.needsRenewal(event))
-      .sort((a, b) => leftOf(a) - leftOf(b))
-    for (const event of urgent.slice(0, free)) void this.extend(event)
+  private renewDue(): void {
+    while (this.renewing.size < RENEWALS_AT_ONCE) {
+      const event = this.due.pop()
+      if (!event) return
+      if (this.needsRenewal(event)) void this.extend(event)
+    }
   }
 
   private needsRenewal(event: HeldEvent): boolean {
-    if (event.isLost || event.isSettling || this.renewing.has(event) || this.isOverdue(event)) return false
-    return event.mustRenew || leftOf(event) < (event.renewBelow as number) * this.leaseMs
+    const { isLost, isSettling, renewableAt = 0, renewBelow = 0 } = event
+    return (
+      (event.mustRenew || leftOf(event) < renewBelow * this.leaseMs) &&
+      performance.now() >= renewableAt &&
+      !isLost &&
+      !isSettling &&
+      this.held.has(event) &&
+      !this.renewing.has(event) &&
+      !this.isOverdue(event) &&
+      // A running event that holds its lease to the end of its own time needs no more.
+      this.nextEndOf(event) > event.hold.leaseEndsAt
+    )
+  }
+
+  private nextEndOf(event: HeldEvent): number {
+    const now = performance.now()
+    const heldUntil = (event.startedAt ?? now) + this.leaseMs
+    // By how much time has passed, so that a clock which is set back doesn't shorten it; by the clock where that is further on.
+    return Math.max(event.hold.leaseEndsAt + heldUntil - heldUntilOf(event), Date.now() + heldUntil - now)
   }
 
   private async extend(event: HeldEvent): Promise<void> {
-    const now = performance.now()
-    const heldUntil = (event.startedAt ?? now) + this.leaseMs
     const { hold } = event
-    // By how much time has passed, so that a clock which is set back doesn't shorten it; by the clock where that is further on.
-    const leaseEndsAt = Math.max(
-      hold.leaseEndsAt + heldUntil - heldUntilOf(event),
-      Date.now() + heldUntil - now,
-    )
-    if (leaseEndsAt <= hold.leaseEndsAt) return
+    const before = hold.leaseEndsAt
+    const since = performance.now()
+    event.renewableAt = since + this.sweepMs
     this.renewing.add(event)
+    let isAnswered = true
     try {
-      const before = hold.leaseEndsAt
-      event.isLost = !(await this.renew(hold, leaseEndsAt))
-      event.heldUntil = heldUntilOf(event) + hold.leaseEndsAt - before
-      this.fastestRenewalMs = Math.min(this.fastestRenewalMs, performance.now() - now)
-      if (event.mustRenew) this.wasRenewedToStart(event)
-      if (event.isLost) event.onLost?.()
+      event.isLost = !(await this.renew(hold, this.nextEndOf(event), this.limitFor(event)))
     } catch {
-      // The next sweep tries again. Should none succeed, the lease ends and recovery reports it.
-      return
-    } finally {
-      this.renewing.delete(event)
+      // It is tried again. Should no try succeed, the lease ends and recovery reports it.
+      isAnswered = false
     }
-    this.renewMostUrgent()
-    this.onChange()
+    this.renewing.delete(event)
+    if (isAnswered) {
+      event.heldUntil = heldUntilOf(event) + hold.leaseEndsAt - before
+      if (event.mustRenew) this.wasRenewedToStart(event, performance.now() - since)
+      if (event.isLost) event.onLost?.()
+      this.onChange()
+    }
+    this.renewDue()
   }
 
-  private wasRenewedToStart(event: HeldEvent): void {
+  /** Giving up early is for the sake of another try. What has no time for one waits: the round trips may be that long. */
+  private limitFor(event: HeldEvent): number | undefined {
+    const limitMs = Math.max(RESPONSE.leastMs, this.leaseMs * RESPONSE.perLease)
+    return leftOf(event) > limitMs ? limitMs : undefined
+  }
+
+  private wasRenewedToStart(event: HeldEvent, roundTripMs: number): void {
     const isEnough = leftOf(event) >= TO_START.justRenewed * this.leaseMs
     event.mustRenew = false
     event.wasRenewedToStart = true
     event.shortRenewals = isEnough ? 0 : (event.shortRenewals ?? 0) + 1
+    if (!isEnough) this.fastestRenewalMs = Math.min(this.fastestRenewalMs, roundTripMs)
   }
 }
 

@@ -60,7 +60,7 @@ export class Relay {
     const advance = () => this.advance()
     this.maxSettling = Math.max(MAX_SETTLING.least, Math.min(options.concurrency, MAX_SETTLING.most))
     this.leases = new LeaseKeeper(
-      (hold, leaseEndsAt) => life.renew(hold, leaseEndsAt),
+      (...renewal) => life.renew(...renewal),
       options.processingTimeoutMs,
       advance,
     )

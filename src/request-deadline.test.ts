@@ -45,6 +45,12 @@ describe("a response that does not come", () => {
     await pass(1)
     expect(outcome).toHaveBeenCalledOnce()
   })
+
+  it("is waited for no longer than others, whatever its request says", async () => {
+    const { outcome } = send(new RequestDeadline(30_000), 60_000)
+    await pass(10_000)
+    expect(outcome).toHaveBeenCalledExactlyOnceWith(new TimeoutError("a response from DynamoDB", 10_000))
+  })
 })
 
 describe("while stopping", () => {

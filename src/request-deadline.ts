@@ -58,11 +58,11 @@ export class RequestDeadline {
    * Sends a request and waits for its response, within the limit.
    *
    * @param send - Is given a signal that aborts the request; may ignore it.
-   * @param limitMs - Milliseconds; default: ten seconds, and less while stopping.
+   * @param limitMs - Milliseconds; at most ten seconds, the default, and less while stopping.
    * @throws {TimeoutError} if no response came in time. The request may be carried out all the same.
    */
-  async within<T>(send: (options: SendOptions) => Promise<T>, limitMs = this.limitMs()): Promise<T> {
-    const request = new PendingRequest(limitMs)
+  async within<T>(send: (options: SendOptions) => Promise<T>, limitMs = RESPONSE_MS): Promise<T> {
+    const request = new PendingRequest(Math.min(limitMs, this.limitMs()))
     this.pending.add(request)
     try {
       return await Promise.race([send({ abortSignal: request.abortSignal }), request.givenUp])

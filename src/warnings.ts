@@ -13,9 +13,9 @@ const MOST_REMEMBERED = 1000
 
 const told = new Set<string>()
 
-/** @param message - Names the cause; the same message is not told again. */
-export function warnOnce(code: WarningCode, message: string): void {
-  if (told.has(message) || told.size >= MOST_REMEMBERED) return
-  told.add(message)
+/** @param cause - What is not told again; default: the message, which names it. */
+export function warnOnce(code: WarningCode, message: string, cause = message): void {
+  if (told.has(cause) || told.size >= MOST_REMEMBERED) return
+  told.add(cause)
   process.emitWarning(message, { type: "OutboxWarning", code })
 }
