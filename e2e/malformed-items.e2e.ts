@@ -52,6 +52,23 @@ const MALFORMED: Record<string, [item: RawItem, reason: RegExp]> = {
   "an active one without payload": [without(STUCK, "payload"), /payload is missing/],
   "an active one without type": [without(STUCK, "type"), /type is undefined/],
   "an active one with an unreadable date": [{ ...STUCK, occurredAt: { S: "?" } }, /occurredAt is '\?'/],
+  "an active one without occurredAt": [without(STUCK, "occurredAt"), /occurredAt is undefined/],
+  "an active one whose date is a number": [
+    { ...STUCK, occurredAt: { N: "1700000000000" } },
+    /occurredAt is 1700000000000/,
+  ],
+  "one with neither a date nor a sort key that is a time": [
+    { ...without(READABLE, "occurredAt"), gsiSortKey: { N: "-8700000000000000" } },
+    /occurredAt is undefined/,
+  ],
+  "an active one with neither": [
+    { ...without(STUCK, "occurredAt"), gsiSortKey: { N: "-1E30" } },
+    /occurredAt is undefined/,
+  ],
+  "an active one with an unreadable date at its last attempt": [
+    { ...STUCK, occurredAt: { S: "?" }, gsiSortKey: { N: "-1E30" }, retryCount: { N: "4" } },
+    /occurredAt is '\?'/,
+  ],
   "an active one with such a number": [
     { ...STUCK, payload: { M: { n: { N: HUGE } } } },
     /payload.* the number 9007/,
@@ -80,6 +97,33 @@ describe.each<Projection>(["ALL", "KEYS_ONLY"])("index %s", (projection) => {
     expect(worker.errors[0]?.context).toMatchObject({ event: { id: "bad" } })
   })
 })
+
+test.each(["-1E30", "-8700000000000000.5", "-1", "0", "0.5", "9007199254740991.5E-5"])(
+  "one with the sort key %s is delivered, claimed or not",
+  async (gsiSortKey) => {
+    const table = await createTable({ projection: "KEYS_ONLY" })
+    await table.putRaw({ ...READABLE, id: { S: "created" }, gsiSortKey: { N: gsiSortKey } })
+    await table.putRaw({ ...STUCK, id: { S: "active" }, gsiSortKey: { N: gsiSortKey } })
+    const worker = startWorker(table)
+    await until("both are completed", async () =>
+      (await table.all()).every(({ status }) => status === "completed"),
+    )
+    expect([...worker.deliveredIds].sort()).toEqual(["active", "created"])
+  },
+)
+
+test.each([{ S: "many" }, { N: "-3" }, { N: "1E30" }, { N: "1.5" }])(
+  "an active one with the retryCount %o is recovered",
+  async (retryCount) => {
+    const table = await createTable({ projection: "KEYS_ONLY" })
+    await table.putRaw({ ...STUCK, retryCount })
+    const worker = startWorker(table)
+    await until("it is settled", async () =>
+      ["completed", "failed"].includes((await table.read("bad"))?.status),
+    )
+    expect(worker.errors.map(({ name }) => name)).not.toContain("MaintenanceError")
+  },
+)
 
 test("an active one with a bad retryCount is counted from 0 when it is recovered, which mends it", async () => {
   const table = await createTable()

@@ -125,10 +125,12 @@ export class Claims {
       this.onFailed(entry, error)
       return
     }
-    this.onSucceeded(entry)
+    if (outcome.kind !== "impossible") this.onSucceeded(entry)
     if (outcome.kind === "won") this.onWon(entry, outcome.claim)
     else entry.standing = { is: "dropped" }
     if (outcome.kind === "lost") this.onLost(entry)
+    if (outcome.kind === "impossible")
+      this.due.setAside(entry.row, this.failed.blame(entry.row, outcome.error))
     this.onChange()
   }
 

@@ -1,7 +1,7 @@
 /** The dead letters, for operators: listing them, and setting them back. */
 import { EventStatus, type FailedBusEvent, OperationalError, ValidationError } from "outbox-event-bus"
 import { forEachBounded } from "./bounded.ts"
-import { type Item, toFailedEvent } from "./event-item.ts"
+import { type Item, isEventItem, toFailedEvent } from "./event-item.ts"
 import type { Requests } from "./requests.ts"
 import { listed } from "./shown.ts"
 import { failedEvents, type Row, type StatusIndex } from "./status-index.ts"
@@ -25,7 +25,9 @@ export async function listDeadLetters(requests: Requests, index: StatusIndex): P
     if (isWhole(row)) return void events.set(row, toFailedEvent(row))
     // The item may have been deleted or set back since. Where the row shows more than its keys, one that is not found
     // is shown as the row has it: that is all a mocked client tells.
-    const item = (await requests.get(index.tableName, row.id)) ?? ("payload" in row ? row : undefined)
+    const stored = await requests.get(index.tableName, row.id)
+    if (stored && !isEventItem(stored)) return
+    const item = stored ?? ("payload" in row ? row : undefined)
     if (item?.status === EventStatus.FAILED) events.set(row, toFailedEvent(item))
   })
   if (errors.length > 0) throw errors[0]

@@ -27,12 +27,22 @@ import { type DynamoDBAwsSdkOutboxConfig, type ResolvedConfig, resolveConfig } f
 import { listDeadLetters, retryDeadLetters } from "./dead-letters.ts"
 import { Delivery } from "./delivery.ts"
 import { documentClientFor } from "./document-client.ts"
+import { isNamed } from "./dynamodb-errors.ts"
 import { ErrorReporter } from "./error-reporter.ts"
-import { type Item, numberOf, readActiveItem, readItem, toFailedEvent, toItem } from "./event-item.ts"
+import {
+  foreignItem,
+  type Item,
+  isEventItem,
+  numberOf,
+  readActiveItem,
+  readItem,
+  toFailedEvent,
+  toItem,
+} from "./event-item.ts"
 import type { Claim, ClaimOutcome, EventLife, StuckEvents } from "./event-life.ts"
 import { EventAlreadyPublishedError } from "./publish-errors.ts"
 import { RequestDeadline } from "./request-deadline.ts"
-import { isNamed, Requests, type WriteOutcome } from "./requests.ts"
+import { Requests, type WriteOutcome } from "./requests.ts"
 import { type DuePageRequest, dueEvents, type Page, type Row, stuckEvents } from "./status-index.ts"
 import {
   dynamodbAwsSdkTransactionStorage,
@@ -240,6 +250,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       return this.claimFailed(hold, now, error)
     }
     if (outcome === "refused") return { kind: "lost" }
+    if (outcome === "foreign")
+      return { kind: "impossible", error: foreignItem(this.config.tableName, row.id) }
     // A mocked client answers without the item.
     const item = outcome.item ?? row
     const read = readItem(item)
@@ -270,11 +282,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   }
 
   private claimFailed(hold: Hold, claimedAt: number, error: unknown): ClaimOutcome {
-    if (isNamed(error, "ValidationException")) {
-      // DynamoDB refuses this very item; the events behind it go on.
-      this.errors.requestFailed("claim", hold.id, error)
-      return { kind: "unreadable" }
-    }
+    // DynamoDB refuses this very item; the events behind it go on.
+    if (isNamed(error, "ValidationException")) return { kind: "impossible", error }
     this.abandoned.fence(hold, claimedAt)
     throw error
   }
@@ -326,7 +335,9 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     const now = Date.now()
     // An index need not carry what the new state depends on.
     const hasAll = "retryCount" in row && "occurredAt" in row
-    const seen = hasAll ? row : ((await this.requests.get(tableName, row.id)) ?? row)
+    const item = hasAll ? row : await this.requests.get(tableName, row.id)
+    if (item && !isEventItem(item)) throw foreignItem(tableName, row.id)
+    const seen = item ?? row
     const { retryCount, occurredAt } = toFailedEvent(seen)
     const error = new Error(PROCESSING_TIMEOUT)
     const attempt = this.failedAttempt(error, retryCount, occurredAt, now)
@@ -338,7 +349,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       now,
     )
     const outcome = await this.requests.write(input)
-    if (outcome === "refused") return
+    if (typeof outcome === "string") return
 
     const read = outcome.item && readActiveItem(outcome.item)
     if (read && "unreadable" in read) {
@@ -364,6 +375,6 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     const outcome = await this.requests.writePersistently(input, (error) =>
       this.errors.requestFailed("settle", hold.id, error),
     )
-    return outcome !== undefined && outcome !== "refused"
+    return typeof outcome === "object"
   }
 }

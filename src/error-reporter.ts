@@ -7,6 +7,7 @@ import {
   MaxRetriesExceededError,
   OperationalError,
   OutboxError,
+  ValidationError,
 } from "outbox-event-bus"
 import { errorText } from "./error-text.ts"
 import { quoted } from "./shown.ts"
@@ -45,7 +46,9 @@ export class ErrorReporter {
 
   /** @param step - A verb, such as `claim`. */
   requestFailed(step: string, eventId: string, cause: unknown): void {
-    this.report(new OperationalError(`Could not ${step} event ${quoted(eventId)}`, { cause, eventId }))
+    // It says what is wrong with the item.
+    if (cause instanceof ValidationError) this.report(cause)
+    else this.report(new OperationalError(`Could not ${step} event ${quoted(eventId)}`, { cause, eventId }))
   }
 }
 

@@ -5,7 +5,7 @@ import { types } from "node:util"
 import { type BusEvent, EventStatus, type FailedBusEvent, ValidationError } from "outbox-event-bus"
 import { MAX_ITEM_BYTES, storedBytes } from "./item-size.ts"
 import { UnstorableEventError } from "./publish-errors.ts"
-import { listed, shown } from "./shown.ts"
+import { listed, quoted, shown } from "./shown.ts"
 import { fromStored, fromStoredLeniently, readAt, toStored, UnstorableValueError } from "./stored-value.ts"
 import { warnOnce } from "./warnings.ts"
 
@@ -104,6 +104,20 @@ function refuse(path: string, reason: string): never {
   throw new UnstorableValueError(path, reason)
 }
 
+/** Whether an item is an event, be it malformed: everything that publishes one writes both attributes. */
+export function isEventItem(item: Item): boolean {
+  return item.occurredAt !== undefined || item.retryCount !== undefined
+}
+
+/** An item that is no event was found where only events should be. */
+export function foreignItem(tableName: string, id: string): ValidationError {
+  return new ValidationError(
+    `Item ${quoted(id)} in table "${tableName}" is not an event: it has neither occurredAt nor retryCount. It was left alone. ` +
+      "An outbox needs a table of its own.",
+    { eventId: id },
+  )
+}
+
 /** What an item says, or the error that says why it can't be read. */
 export type ReadItem = { event: BusEvent; retryCount: number } | { unreadable: ValidationError }
 
@@ -153,10 +167,15 @@ function unreadable(item: Item, reason: string): ValidationError {
   })
 }
 
-/** Reads a number such as a time; `undefined` where there is none. */
+/** Reads a number such as a time; `undefined` where there is none, or none that could be written back. */
 export function numberOf(value: unknown): number | undefined {
   const number = fromStoredLeniently(value)
-  return typeof number === "number" && Number.isFinite(number) ? number : undefined
+  return typeof number === "number" && Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : undefined
+}
+
+function dateOf(value: unknown): Date | undefined {
+  const date = new Date(numberOf(value) ?? Number.NaN)
+  return Number.isNaN(date.getTime()) ? undefined : date
 }
 
 /**
@@ -165,17 +184,17 @@ export function numberOf(value: unknown): number | undefined {
  */
 export function toFailedEvent(item: Item): FailedBusEvent {
   const occurredAt = new Date(typeof item.occurredAt === "string" ? item.occurredAt : Number.NaN)
-  const startedOn = numberOf(item.startedOn)
+  const startedOn = dateOf(item.startedOn)
   const failed: FailedBusEvent = {
     id: String(item.id),
     type: typeof item.type === "string" ? item.type : "",
     payload: fromStoredLeniently(item.payload),
-    occurredAt: Number.isNaN(occurredAt.getTime()) ? new Date(numberOf(item.gsiSortKey) ?? 0) : occurredAt,
+    occurredAt: Number.isNaN(occurredAt.getTime()) ? (dateOf(item.gsiSortKey) ?? new Date(0)) : occurredAt,
     retryCount: Math.max(0, numberOf(item.retryCount) ?? 0),
   }
   if (isMap(item.metadata)) failed.metadata = fromStoredLeniently(item.metadata) as Record<string, unknown>
   if (typeof item.lastError === "string") failed.error = item.lastError
-  if (startedOn !== undefined) failed.lastAttemptAt = new Date(startedOn)
+  if (startedOn !== undefined) failed.lastAttemptAt = startedOn
   return failed
 }
 

@@ -16,8 +16,15 @@ export interface Claim extends Marks {
   readonly retryCount: number
 }
 
-/** What became of an attempt to claim. `unreadable` ones have been put aside already. */
-export type ClaimOutcome = { kind: "won"; claim: Claim } | { kind: "lost" } | { kind: "unreadable" }
+/**
+ * What became of an attempt to claim. "unreadable" ones have been set aside already; "impossible" ones can't be claimed by anyone,
+ * whatever other rows can.
+ */
+export type ClaimOutcome =
+  | { kind: "won"; claim: Claim }
+  | { kind: "lost" }
+  | { kind: "unreadable" }
+  | { kind: "impossible"; error: unknown }
 
 /** The reads and writes that the relay puts in order. Those that end a claim report their errors and do not reject. */
 export interface EventLife {

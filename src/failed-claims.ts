@@ -19,6 +19,13 @@ export class FailedClaims {
     return this.troubled.failed(row.id)
   }
 
+  /** Like {@link add}, where it is known that the row is to blame. */
+  blame(row: Row, error: unknown): number {
+    const pauseMs = this.troubled.failed(row.id)
+    this.troubled.reportOnce(row.id, () => this.report(row, error))
+    return pauseMs
+  }
+
   get count(): number {
     return this.undecided.length
   }

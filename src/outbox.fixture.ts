@@ -63,8 +63,8 @@ function updateStep({ ConditionExpression = "", ExpressionAttributeValues }: Upd
   if (ConditionExpression.includes(CONDITIONS.due))
     return ConditionExpression.includes(CONDITIONS.mine) ? "fence" : "claim"
   if (ConditionExpression.includes(CONDITIONS.leaseOver)) return "recover"
-  if (ConditionExpression === CONDITIONS.asRecovered) return "setAside"
-  if (ConditionExpression === CONDITIONS.failed) return "retry"
+  if (ConditionExpression.startsWith(CONDITIONS.asRecovered)) return "setAside"
+  if (ConditionExpression.startsWith(CONDITIONS.failed)) return "retry"
   if (ConditionExpression.endsWith(CONDITIONS.uncompleted)) return "complete"
   if (isFailure) return "fail"
   return ExpressionAttributeValues?.[":set_status"] === "active" ? "renew" : "release"

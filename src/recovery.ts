@@ -1,4 +1,5 @@
 /** When to look for events whose lease is over, and how: only as often as leases need it, page by page. */
+import { ValidationError } from "outbox-event-bus"
 import { forEachBounded } from "./bounded.ts"
 import type { StuckEvents } from "./event-life.ts"
 import type { Page, Row } from "./status-index.ts"
@@ -54,9 +55,11 @@ export class Recovery {
       })
       startAfter = next
     } while (startAfter && this.stopsAt === undefined)
-    // Where none succeeds, the database is to blame, unless it is a single row that has failed before.
+    // Where none succeeds, the database is to blame, unless it is a single row that has failed before, or the rows are no events.
     const isForTheRows =
-      recovered > 0 || (failed.length === 1 && failed.every(({ row }) => this.troubled.has(row.id)))
+      recovered > 0 ||
+      failed.every(({ error }) => error instanceof ValidationError) ||
+      (failed.length === 1 && failed.every(({ row }) => this.troubled.has(row.id)))
     for (const { row } of failed) this.troubled.failed(row.id)
     if (failed[0] && !isForTheRows) throw failed[0].error
     for (const { row, error } of failed) {

@@ -3,9 +3,10 @@ import { GetCommand, QueryCommand, TransactWriteCommand, UpdateCommand } from "@
 import { TimeoutError } from "outbox-event-bus"
 import { describe, expect, it, vi } from "vitest"
 import type { TransactWriteItem } from "./collector.ts"
+import { isNamed } from "./dynamodb-errors.ts"
 import { pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { RequestDeadline } from "./request-deadline.ts"
-import { isNamed, Requests } from "./requests.ts"
+import { Requests } from "./requests.ts"
 
 const named = (name: string, more: object = {}) => Object.assign(new Error(name), { name }, more)
 const refused = () => named("ConditionalCheckFailedException")

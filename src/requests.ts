@@ -3,7 +3,6 @@
  * missing, as from a mocked client that has run out, counts as an empty one; one that does not come, as over a
  * connection that hangs, counts as an error after a while, so that no caller blocks indefinitely.
  */
-import { types } from "node:util"
 import {
   type DynamoDBDocumentClient,
   GetCommand,
@@ -14,15 +13,19 @@ import {
   type UpdateCommandInput,
 } from "@aws-sdk/lib-dynamodb"
 import type { TransactWriteItem } from "./collector.ts"
-import type { Item } from "./event-item.ts"
+import { isNamed, wrongTable } from "./dynamodb-errors.ts"
+import { type Item, isEventItem } from "./event-item.ts"
 import type { RequestDeadline, SendOptions } from "./request-deadline.ts"
 import { type Page, toPage } from "./status-index.ts"
 
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 2000
 
-/** What came of a conditional write: the item, where it was asked for; "refused" where the condition did not hold. */
-export type WriteOutcome = { item: Item | undefined } | "refused"
+/**
+ * What came of a conditional write: the item, where it was asked for; "refused" where the condition did not hold, or "foreign" where
+ * it did not because the item is no event, which is known of writes that ask for refused items.
+ */
+export type WriteOutcome = { item: Item | undefined } | "refused" | "foreign"
 
 export class Requests {
   /**
@@ -46,8 +49,9 @@ export class Requests {
       )
       return { item: response?.Attributes }
     } catch (error) {
-      if (isNamed(error, "ConditionalCheckFailedException")) return "refused"
-      throw error
+      if (isNamed(error, "ConditionalCheckFailedException"))
+        return isOfForeignItem(error) ? "foreign" : "refused"
+      throw wrongTable(error, input.TableName) ?? error
     }
   }
 
@@ -84,7 +88,7 @@ export class Requests {
       return []
     } catch (error) {
       const refused = refusedPositions(error)
-      if (refused.length === 0) throw error
+      if (refused.length === 0) throw wrongTable(error, items[0]?.Put?.TableName) ?? error
       return refused
     }
   }
@@ -111,10 +115,14 @@ export class Requests {
         ExpressionAttributeNames: Object.fromEntries(attributes.map((name) => [`#${name}`, name])),
       }),
     })
-    const response = await this.deadline.within((options) =>
-      this.client().send(command, ...this.optionsToSend(options)),
-    )
-    return response?.Item
+    try {
+      const response = await this.deadline.within((options) =>
+        this.client().send(command, ...this.optionsToSend(options)),
+      )
+      return response?.Item
+    } catch (error) {
+      throw wrongTable(error, tableName) ?? error
+    }
   }
 
   private optionsToSend(options: SendOptions): [] | [SendOptions] {
@@ -127,14 +135,10 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
-/**
- * Whether DynamoDB calls an error so. Where the SDK has lost the class of an error (two copies of its core), only
- * `__type` still tells: `com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException`.
- */
-export function isNamed(error: unknown, name: string): boolean {
-  if (!(error instanceof Error) && !types.isNativeError(error)) return false
-  const { __type } = error as { __type?: unknown }
-  return error.name === name || (typeof __type === "string" && __type.replace(/^.*#/, "") === name)
+/** The item that such an error carries is looked at here and nowhere else: it has a payload. */
+function isOfForeignItem(error: unknown): boolean {
+  const { Item: item } = error as { Item?: Item }
+  return item !== undefined && !isEventItem(item)
 }
 
 function refusedPositions(error: unknown): number[] {

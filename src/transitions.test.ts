@@ -13,6 +13,7 @@ const TableName = "outbox"
 const retried: FailedAttempt = { status: EventStatus.CREATED, retryCount: 2, error: "boom", gsiSortKey: 5000 }
 const dead: FailedAttempt = { status: EventStatus.FAILED, retryCount: 5, error: "boom", gsiSortKey: 100 }
 
+const AN_EVENT = "(attribute_exists(#occurredAt) OR attribute_exists(#retryCount))"
 const mineOrDone =
   "(#status = :active AND #claimToken = :mine AND #gsiSortKey IN (:myLease, :myOtherLease)) OR " +
   "(#status = :next AND #claimToken = :mine AND #gsiSortKey = :nextKey)"
@@ -34,9 +35,16 @@ it("claim: only what is created and due, or was claimed by this very write; answ
     UpdateExpression:
       "SET #status = :set_status, #gsiSortKey = :set_gsiSortKey, #startedOn = :set_startedOn, #claimToken = :set_claimToken",
     ConditionExpression:
-      "(#status = :created AND #gsiSortKey <= :now) OR " +
+      `(#status = :created AND #gsiSortKey <= :now AND ${AN_EVENT}) OR ` +
       "(#status = :next AND #claimToken = :mine AND #gsiSortKey = :nextKey)",
-    ExpressionAttributeNames: names("status", "gsiSortKey", "startedOn", "claimToken"),
+    ExpressionAttributeNames: names(
+      "status",
+      "gsiSortKey",
+      "startedOn",
+      "claimToken",
+      "occurredAt",
+      "retryCount",
+    ),
     ExpressionAttributeValues: {
       ":set_status": "active",
       ":set_gsiSortKey": 2000,
@@ -49,6 +57,7 @@ it("claim: only what is created and due, or was claimed by this very write; answ
       ":nextKey": 2000,
     },
     ReturnValues: "ALL_NEW",
+    ReturnValuesOnConditionCheckFailure: "ALL_OLD",
   })
 })
 
@@ -99,8 +108,15 @@ it("fence: undoes my claim, or refuses it when it comes late, and takes nothing 
     UpdateExpression: "SET #status = :set_status, #gsiSortKey = :set_gsiSortKey REMOVE #startedOn",
     ConditionExpression:
       "(#status = :active AND #claimToken = :mine AND #gsiSortKey IN (:myLease, :myOtherLease)) OR " +
-      "(#status = :created AND #gsiSortKey <= :now)",
-    ExpressionAttributeNames: names("status", "gsiSortKey", "startedOn", "claimToken"),
+      `(#status = :created AND #gsiSortKey <= :now AND ${AN_EVENT})`,
+    ExpressionAttributeNames: names(
+      "status",
+      "gsiSortKey",
+      "startedOn",
+      "claimToken",
+      "occurredAt",
+      "retryCount",
+    ),
     ExpressionAttributeValues: {
       ":set_status": "created",
       ":set_gsiSortKey": 1001,
@@ -212,7 +228,7 @@ describe("recover", () => {
         "SET #status = :set_status, #retryCount = :set_retryCount, #lastError = :set_lastError, " +
         "#gsiSortKey = :set_gsiSortKey, #nextRetryAt = :set_nextRetryAt, #claimToken = :set_claimToken ADD #crashCount :add_crashCount",
       ConditionExpression:
-        "(#status = :active AND #gsiSortKey <= :now AND #retryCount = :seenCount) OR " +
+        `(#status = :active AND #gsiSortKey <= :now AND #retryCount = :seenCount AND ${AN_EVENT}) OR ` +
         "(#status = :next AND #claimToken = :mine AND #gsiSortKey = :nextKey)",
       ExpressionAttributeNames: names(
         "status",
@@ -222,6 +238,7 @@ describe("recover", () => {
         "nextRetryAt",
         "claimToken",
         "crashCount",
+        "occurredAt",
       ),
       ExpressionAttributeValues: {
         ":set_status": "created",
@@ -245,7 +262,7 @@ describe("recover", () => {
   it("of an item without a count: only while it has none", () => {
     const input = transitions.recover(TableName, { id: "e1", token: "r1" }, dead, undefined, 3000)
     expect(input.ConditionExpression).toContain(
-      "(#status = :active AND #gsiSortKey <= :now AND attribute_not_exists(#retryCount)) OR ",
+      `(#status = :active AND #gsiSortKey <= :now AND attribute_not_exists(#retryCount) AND ${AN_EVENT}) OR `,
     )
     expect(input.ExpressionAttributeValues).not.toHaveProperty(":seenCount")
     expect(input.UpdateExpression).toMatch(/ REMOVE #nextRetryAt ADD #crashCount :add_crashCount$/)
@@ -255,7 +272,7 @@ describe("recover", () => {
 it("setAside: only the item as its recovery left it", () => {
   const input = transitions.setAside(TableName, "e1", dead, retried)
   expect(input).toMatchObject({
-    ConditionExpression: "#status = :recovered AND #gsiSortKey = :recoveredKey",
+    ConditionExpression: `#status = :recovered AND #gsiSortKey = :recoveredKey AND ${AN_EVENT}`,
     ExpressionAttributeValues: {
       ":set_status": "failed",
       ":recovered": "created",
@@ -272,9 +289,10 @@ it("retry: only what is failed; due now, with all attempts before it and no trac
     UpdateExpression:
       "SET #status = :set_status, #retryCount = :set_retryCount, #gsiSortKey = :set_gsiSortKey " +
       "REMOVE #lastError, #nextRetryAt, #startedOn, #crashCount",
-    ConditionExpression: "#status = :failed",
+    ConditionExpression: `#status = :failed AND ${AN_EVENT}`,
     ExpressionAttributeNames: names(
       "status",
+      "occurredAt",
       "retryCount",
       "gsiSortKey",
       "lastError",
@@ -289,6 +307,30 @@ it("retry: only what is failed; due now, with all attempts before it and no trac
       ":failed": "failed",
     },
   })
+})
+
+it("every update asks whether the item is an event: by the token of a claim, by when it occurred, or by its attributes", () => {
+  const isAsked = ({ ConditionExpression: condition = "" }: { ConditionExpression?: string | undefined }) =>
+    condition
+      .split(" OR (")
+      .every((branch) =>
+        /#claimToken = :mine|#occurredAt = :occurredAt|attribute_exists\(#occurredAt\)|^attribute_exists/.test(
+          branch,
+        ),
+      )
+  for (const input of [
+    transitions.claim(TableName, hold, 1000),
+    transitions.renew(TableName, hold, 3000),
+    transitions.release(TableName, hold),
+    transitions.fence(TableName, hold, 1000),
+    transitions.fail(TableName, hold, retried),
+    transitions.complete(TableName, { id: "e1", occurredAt: OCCURRED }, 1000),
+    transitions.recover(TableName, { id: "e1", token: "r1" }, retried, 1, 3000),
+    transitions.setAside(TableName, "e1", dead, retried),
+    transitions.retry(TableName, "e1", 1000),
+  ]) {
+    expect(isAsked(input), input.ConditionExpression).toBe(true)
+  }
 })
 
 it("no update works without a condition, and each refers to exactly the names and values it defines", () => {

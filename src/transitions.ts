@@ -50,6 +50,11 @@ export interface FailedAttempt {
 /** A condition is named by what it makes sure of. `#status` and its like are set by {@link update}. */
 export const CONDITIONS = {
   notInTable: "attribute_not_exists(id)",
+  /**
+   * Not somebody else's item: what publishes events writes both, and what has lost one is a malformed event. Items that carry
+   * a claim's token need not be asked.
+   */
+  anEvent: "(attribute_exists(#occurredAt) OR attribute_exists(#retryCount))",
   due: "#status = :created AND #gsiSortKey <= :now",
   leaseOver: "#status = :active AND #gsiSortKey <= :now",
   mine: "#status = :active AND #claimToken = :mine AND #gsiSortKey IN (:myLease, :myOtherLease)",
@@ -76,7 +81,7 @@ export function publish(tableName: string, item: EventItem): Put {
 export function claim(tableName: string, hold: Hold, now: number): UpdateCommandInput {
   return update(tableName, hold.id, {
     set: { status: EventStatus.ACTIVE, gsiSortKey: hold.leaseEndsAt, startedOn: now, claimToken: hold.token },
-    condition: `(${CONDITIONS.due}) OR (${CONDITIONS.done})`,
+    condition: `(${CONDITIONS.due} AND ${CONDITIONS.anEvent}) OR (${CONDITIONS.done})`,
     values: {
       created: EventStatus.CREATED,
       now,
@@ -85,6 +90,8 @@ export function claim(tableName: string, hold: Hold, now: number): UpdateCommand
       nextKey: hold.leaseEndsAt,
     },
     returnItem: true,
+    // Tells a rival's claim from an item that is no event.
+    returnRefused: true,
   })
 }
 
@@ -111,7 +118,7 @@ export function fence(tableName: string, hold: Hold, claimedAt: number): UpdateC
   return update(tableName, hold.id, {
     set: { status: EventStatus.CREATED, gsiSortKey: claimedAt + 1 },
     remove: ["startedOn"],
-    condition: `(${CONDITIONS.mine}) OR (${CONDITIONS.due})`,
+    condition: `(${CONDITIONS.mine}) OR (${CONDITIONS.due} AND ${CONDITIONS.anEvent})`,
     values: {
       active: EventStatus.ACTIVE,
       mine: hold.token,
@@ -148,7 +155,7 @@ export function recover(
     set: { ...set, claimToken: token },
     add: { crashCount: 1 },
     remove,
-    condition: `(${CONDITIONS.leaseOver} AND ${countUnchanged}) OR (${CONDITIONS.done})`,
+    condition: `(${CONDITIONS.leaseOver} AND ${countUnchanged} AND ${CONDITIONS.anEvent}) OR (${CONDITIONS.done})`,
     values: {
       active: EventStatus.ACTIVE,
       now,
@@ -170,7 +177,7 @@ export function setAside(
 ): UpdateCommandInput {
   return update(tableName, id, {
     ...failure(attempt),
-    condition: CONDITIONS.asRecovered,
+    condition: `${CONDITIONS.asRecovered} AND ${CONDITIONS.anEvent}`,
     values: { recovered: recovered.status, recoveredKey: recovered.gsiSortKey },
   })
 }
@@ -203,7 +210,7 @@ export function retry(tableName: string, id: string, now: number): UpdateCommand
   return update(tableName, id, {
     set: { status: EventStatus.CREATED, retryCount: 0, gsiSortKey: now },
     remove: ["lastError", "nextRetryAt", "startedOn", "crashCount"],
-    condition: CONDITIONS.failed,
+    condition: `${CONDITIONS.failed} AND ${CONDITIONS.anEvent}`,
     values: { failed: EventStatus.FAILED },
   })
 }
@@ -250,12 +257,22 @@ interface ConditionalChange extends Change {
   condition: string
   values: Record<string, unknown>
   returnItem?: boolean
+  /** Whether the error of a refused write carries the item as it is. */
+  returnRefused?: boolean
 }
 
 function update(
   tableName: string,
   id: string,
-  { set, remove = [], add = {}, condition, values, returnItem = false }: ConditionalChange,
+  {
+    set,
+    remove = [],
+    add = {},
+    condition,
+    values,
+    returnItem = false,
+    returnRefused = false,
+  }: ConditionalChange,
 ): UpdateCommandInput {
   const clauses = {
     SET: Object.keys(set).map((name) => `#${name} = :set_${name}`),
@@ -279,5 +296,6 @@ function update(
       ...Object.fromEntries(Object.entries(values).map(([name, value]) => [`:${name}`, value])),
     },
     ...(returnItem && { ReturnValues: "ALL_NEW" as const }),
+    ...(returnRefused && { ReturnValuesOnConditionCheckFailure: "ALL_OLD" as const }),
   }
 }
