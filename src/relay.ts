@@ -164,7 +164,7 @@ export class Relay {
 
   private mustEnd(poll: Poll): boolean {
     // A last page is not continued by another poll.
-    return this.roomToStart === 0 || (this.lastPage ? poll.hasFailed : poll.isOver)
+    return this.roomToStart === 0 || (this.lastPage ? poll.hasFailed || poll.isGivenUp : poll.isOver)
   }
 
   private endPoll(): void {
