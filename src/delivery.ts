@@ -81,6 +81,11 @@ export class Delivery {
     if (this.firstPoll === "ahead") await Promise.allSettled([this.handleDue(handler)])
   }
 
+  /** Whether the caller is one of its handlers. */
+  get isCalledByHandler(): boolean {
+    return this.relay.isCalledByHandler
+  }
+
   /** Looks for due events now, and once more when a lagging index shows what this look may have missed. */
   wake(): void {
     this.wakePoller()

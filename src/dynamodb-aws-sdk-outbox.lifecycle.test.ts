@@ -190,20 +190,80 @@ describe("a start after a stop that was not awaited", () => {
     await all.outbox.stop()
   })
 
-  it("is undone by another stop", async () => {
-    const all = createOutbox(holding(item("e1"), item("e2")))
+  it("and stopped again delivers a page first, as any start does", async () => {
+    let next = 1
+    const all = createOutbox({ due: () => ({ Items: next < 3 ? [item(`e${next++}`)] : [] }) })
     const running = deferred()
     all.onEvent(() => running.promise)
     all.start()
     await pass()
     const first = all.outbox.stop()
-    all.start()
+    const later = startAnew(all)
     await pass()
-    const second = all.outbox.stop()
+    const second = watch(all.outbox.stop())
+    await pass(1000)
+    expect(second.isDone).toBe(false)
     running.resolve()
     await pass(5000)
-    await Promise.all([first, second])
+    await first
+    expect(second.isDone).toBe(true)
     expect(all.handled).toEqual(["e1"])
+    expect(later).toEqual(["e2"])
     expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe("stop inside a handler", () => {
+  const stopInHandler = (afterStop: () => Promise<void>) => {
+    const warning = vi.spyOn(process, "emitWarning").mockImplementation(() => {})
+    const all = createOutbox(holding(item("e1"), item("e2")), { concurrency: 2 })
+    all.onEvent(async ({ id }) => {
+      if (id === "e2") return delay(500)
+      await delay(5)
+      await all.outbox.stop()
+      await afterStop()
+    })
+    all.start()
+    return { ...all, warning }
+  }
+
+  it("resolves at once, with a warning; the outbox stops, and every result is written", async () => {
+    let hasResolved = false
+    const all = stopInHandler(async () => {
+      hasResolved = true
+      await delay(100)
+    })
+    await pass(10)
+    expect(hasResolved).toBe(true)
+    expect(all.warning.mock.calls).toEqual([
+      [
+        expect.stringMatching(/^stop\(\) was called inside a handler/),
+        expect.objectContaining({ code: "OUTBOX_STOP_INSIDE_HANDLER" }),
+      ],
+    ])
+    // Somebody else's waits for both handlers.
+    const stopped = watch(all.outbox.stop())
+    await pass(400)
+    expect(stopped.isDone).toBe(false)
+    await pass(200)
+    expect(stopped.isDone).toBe(true)
+    expect(all.inputsOf("complete").map(({ Key }) => Key.id)).toEqual(["e1", "e2"])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it("that has ended waits like any other", async () => {
+    let later: Promise<void> | undefined
+    const all = createOutbox(holding(item("e1"), item("e2")), { concurrency: 2 })
+    all.onEvent(async ({ id }) => {
+      if (id === "e1") later = delay(100).then(() => all.outbox.stop())
+      else await delay(500)
+    })
+    all.start()
+    await pass(10)
+    const stopped = watch(later as Promise<void>)
+    await pass(400)
+    expect(stopped.isDone).toBe(false)
+    await pass(200)
+    expect(stopped.isDone).toBe(true)
   })
 })

@@ -51,6 +51,7 @@ import {
 } from "./transaction-storage.ts"
 import type { FailedAttempt, Hold } from "./transitions.ts"
 import * as transitions from "./transitions.ts"
+import { warnOnce } from "./warnings.ts"
 
 /**
  * Stores events in a DynamoDB table, in the caller's transaction if there is one, and delivers each at least once.
@@ -77,6 +78,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   /** The asynchronous context in which the outbox was made: that of the handlers. */
   private readonly origin = new AsyncResource("DynamoDBAwsSdkOutbox")
   private delivery: Delivery | undefined
+  /** The last one that was stopped. */
+  private stopped: Delivery | undefined
   /** The end of a delivery that was stopped, until it has come. */
   private ending: Promise<unknown> | undefined
 
@@ -170,7 +173,6 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     const delivery = new Delivery(this.life(), this.config)
     this.delivery = delivery
     const begin = () => {
-      if (this.delivery !== delivery) return
       this.errors.onError = onError
       this.deadline.restart()
       // Whoever starts it in a transaction, of ours or with an AsyncLocalStorage of their own, does not mean the handlers to emit
@@ -186,21 +188,38 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   /**
    * Starts no more handlers, waits for those that run, releases what was claimed for later. Before the first poll of a
    * start has handed over anything, that poll still delivers one page of `batchSize`, whose handlers start within ten
-   * seconds. With a database that does not answer, it resolves at most ten seconds after the handlers have ended. Safe to call twice, and before {@link start}. Not
-   * to be awaited in a handler, which would wait for itself.
+   * seconds. With a database that does not respond, it resolves at most ten seconds after the handlers have ended. Safe to call
+   * twice, and before {@link start}.
+   *
+   * Called inside a handler, it resolves at once, with a process warning: it can't wait for that handler, which may be waiting
+   * for it. The outbox stops all the same, when the handlers have ended.
    */
   async stop(): Promise<void> {
-    if (this.delivery) {
-      this.deadline.stop()
-      const ending = Promise.all([this.ending, this.delivery.end()]).then(async () => {
+    const { delivery } = this
+    if (delivery) {
+      this.delivery = undefined
+      this.stopped = delivery
+      const end = () => {
+        this.deadline.stop()
+        return delivery.end()
+      }
+      // One that was started while the last stop was under way has its first page, too.
+      const ended = this.ending ? this.ending.then(end) : end()
+      const ending = ended.then(async () => {
         await this.abandoned.idle()
         // The next start need not wait, so a stop right after it finds a poll under way.
         if (this.ending === ending) this.ending = undefined
       })
       this.ending = ending
-      this.delivery = undefined
     }
-    await this.ending
+    if (this.stopped?.isCalledByHandler) {
+      warnOnce(
+        "OUTBOX_STOP_INSIDE_HANDLER",
+        "stop() was called inside a handler, so it does not wait for that handler to end",
+      )
+    } else {
+      await this.ending
+    }
   }
 
   /**

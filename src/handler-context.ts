@@ -4,6 +4,7 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks"
 import { type BusEvent, OperationalError, TimeoutError } from "outbox-event-bus"
+import { RELEASE } from "./attempt.ts"
 import { unref } from "./background-timer.ts"
 import { MAX_DELAY_MS } from "./config.ts"
 import type { Claim } from "./event-life.ts"
@@ -26,13 +27,16 @@ export interface HandlerContext {
 
 /**
  * Why a handler should give up. `claim-lost`: the lease has expired or another worker has taken the event, so the event
- * may be delivered elsewhere at the same time. `timeout`: `processingTimeoutMs` has expired. `stopping`: `stop()` has been called.
+ * may be delivered elsewhere at the same time. `timeout`: `processingTimeoutMs` has expired. `stopping`: `stop()` has been called; a
+ * handler that rejects with this reason has its event released without counting an attempt.
  */
 export type AbortReason = "claim-lost" | "timeout" | "stopping"
 
 /** What the storage carries: empty once the handler has ended, whatever it has left running. */
 interface Slot {
   context: HandlerContext | undefined
+  /** Whose handler it is. */
+  readonly owner: HandlerContexts
 }
 
 /** A process may load this package twice, by import and by require: a handler finds its context through either copy. */
@@ -80,7 +84,7 @@ export class HandlerContexts {
     // A stop lets handlers of a first page start: each has time to get something done.
     const stopsAt = Math.max(this.stopsAt, performance.now() + GIVE_UP_MS)
     const run = new HandlerRun(claim, held, this.options, stopsAt)
-    const slot: Slot = { context: run }
+    const slot: Slot = { context: run, owner: this }
     held.onLost = () => run.look()
     this.runs.add(run)
     try {
@@ -90,6 +94,12 @@ export class HandlerContexts {
       this.runs.delete(run)
       run.end()
     }
+  }
+
+  /** Whether the caller is one of these handlers, which is still running. */
+  get isCaller(): boolean {
+    const slot = storage.getStore()
+    return slot?.owner === this && slot.context !== undefined
   }
 
   /** `stop()` has been called: what still runs when it runs out of time is told. */
@@ -172,10 +182,12 @@ class HandlerRun implements HandlerContext {
       return new OperationalError(`Lost the claim on ${event}: ${why}`, context("claim-lost"))
     }
     if (now >= this.#stopsAt) {
-      return new OperationalError(
+      const stopping = new OperationalError(
         `The outbox is stopping: the handler of ${event} should end now`,
         context("stopping"),
       )
+      // A handler that rejects with it has not failed: the event is released without counting an attempt.
+      return Object.defineProperty(stopping, RELEASE, { value: true })
     }
     return undefined
   }

@@ -108,6 +108,11 @@ export class Relay {
     return this.leases.holds(id)
   }
 
+  /** Whether the caller is one of this relay's handlers. */
+  get isCalledByHandler(): boolean {
+    return this.contexts.isCaller
+  }
+
   private advance(): void {
     this.admit()
     if (this.mayClaim) this.claims.goAhead(this.roomToStart)
