@@ -1,7 +1,8 @@
 /** Each write by its exact input: every clause of a condition is here, so taking one away fails a test. */
 import { EventStatus } from "outbox-event-bus"
 import { describe, expect, it } from "vitest"
-import { toItem } from "./event-item.ts"
+import { type Item, toItem } from "./event-item.ts"
+import { holds, updated } from "./testing/expression.ts"
 import type { FailedAttempt, Hold } from "./transitions.ts"
 import * as transitions from "./transitions.ts"
 
@@ -35,7 +36,7 @@ it("claim: only what is created and due, or was claimed by this very write; answ
     UpdateExpression:
       "SET #status = :set_status, #gsiSortKey = :set_gsiSortKey, #startedOn = :set_startedOn, #claimToken = :set_claimToken",
     ConditionExpression:
-      `(#status = :created AND #gsiSortKey <= :now AND ${AN_EVENT}) OR ` +
+      `(#status = :created AND #gsiSortKey <= :now AND (attribute_not_exists(#claimToken) OR #claimToken <> :mine) AND ${AN_EVENT}) OR ` +
       "(#status = :next AND #claimToken = :mine AND #gsiSortKey = :nextKey)",
     ExpressionAttributeNames: names(
       "status",
@@ -307,6 +308,25 @@ it("retry: only what is failed; due now, with all attempts before it and no trac
       ":failed": "failed",
     },
   })
+})
+
+it("a claim that was won and released is refused when it arrives once more; any other is not", () => {
+  const wins = (input: ReturnType<typeof transitions.claim>, item: Item) =>
+    holds(input.ConditionExpression, item, {
+      names: input.ExpressionAttributeNames,
+      values: input.ExpressionAttributeValues,
+    })
+  const run = (input: ReturnType<typeof transitions.claim>, item: Item) =>
+    updated(input.UpdateExpression as string, item, {
+      names: input.ExpressionAttributeNames,
+      values: input.ExpressionAttributeValues,
+    })
+  const stored = { ...toItem({ id: "e1", type: "t", payload: 1, occurredAt: new Date(0) }), gsiSortKey: 900 }
+  const claim = transitions.claim(TableName, hold, 1000)
+  const released = run(transitions.release(TableName, hold), run(claim, stored))
+  expect(wins(claim, stored)).toBe(true)
+  expect(wins(claim, released)).toBe(false)
+  expect(wins(transitions.claim(TableName, { ...hold, token: "t2" }, 1000), released)).toBe(true)
 })
 
 it("every update asks whether the item is an event: by the token of a claim, by when it occurred, or by its attributes", () => {

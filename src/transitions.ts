@@ -56,6 +56,8 @@ export const CONDITIONS = {
    */
   anEvent: "(attribute_exists(#occurredAt) OR attribute_exists(#retryCount))",
   due: "#status = :created AND #gsiSortKey <= :now",
+  /** Not a claim that has been won and released, and arrives once more: the token stays on the item. */
+  newClaim: "(attribute_not_exists(#claimToken) OR #claimToken <> :mine)",
   leaseOver: "#status = :active AND #gsiSortKey <= :now",
   mine: "#status = :active AND #claimToken = :mine AND #gsiSortKey IN (:myLease, :myOtherLease)",
   /** My own write that was carried out although its answer got lost; the SDK sends it again. */
@@ -81,7 +83,7 @@ export function publish(tableName: string, item: EventItem): Put {
 export function claim(tableName: string, hold: Hold, now: number): UpdateCommandInput {
   return update(tableName, hold.id, {
     set: { status: EventStatus.ACTIVE, gsiSortKey: hold.leaseEndsAt, startedOn: now, claimToken: hold.token },
-    condition: `(${CONDITIONS.due} AND ${CONDITIONS.anEvent}) OR (${CONDITIONS.done})`,
+    condition: `(${CONDITIONS.due} AND ${CONDITIONS.newClaim} AND ${CONDITIONS.anEvent}) OR (${CONDITIONS.done})`,
     values: {
       created: EventStatus.CREATED,
       now,

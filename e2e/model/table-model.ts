@@ -85,7 +85,7 @@ function isAllowed(item: ModelItem, write: Update): boolean {
   switch (write.kind) {
     case "claim":
       return (
-        (item.status === "created" && key <= write.now) ||
+        (item.status === "created" && key <= write.now && item.claimToken !== write.token) ||
         isDone(item, "active", write.token, write.leaseEndsAt)
       )
     case "renew":
