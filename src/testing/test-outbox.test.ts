@@ -314,3 +314,20 @@ it("what a handler does to its event changes nothing of what is retried, or asse
   expect(outbox.published[0]?.payload).toEqual({ lines: [1] })
   expect(outbox.delivered[0]?.payload).toEqual({ lines: [1] })
 })
+
+it("hands an event that was released for want of a handler to the handler that is there later", async () => {
+  const outbox = new TestOutbox({ baseBackoffMs: 1 })
+  const errors: OutboxError[] = []
+  const bus = new OutboxEventBus(outbox, { onError: (error) => errors.push(error), unhandledEvents: "release" })
+  onTestFinished(() => bus.stop())
+  bus.start()
+  await bus.emit(emitted)
+  await vi.waitFor(() => expect(errors.map(({ name }) => name)).toEqual(["UnhandledEventError"]))
+  expect(outbox.delivered).toEqual([])
+  const handled = deferred()
+  bus.on("placed", async () => handled.resolve())
+  await handled.promise
+  await outbox.idle()
+  expect(idsOf(outbox.delivered)).toEqual(["e1"])
+  expect(outbox.failed).toEqual([])
+})
