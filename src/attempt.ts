@@ -1,6 +1,6 @@
 /** What a failed attempt makes of an event: another try after a backoff, or a dead letter. */
 import { type BusEvent, EventStatus } from "outbox-event-bus"
-import { MAX_DELAY_MS } from "./config.ts"
+import { MAX_DELAY_MS } from "./background-timer.ts"
 import { errorText } from "./error-text.ts"
 import { type Item, toFailedEvent } from "./event-item.ts"
 import type { FailedAttempt } from "./transitions.ts"

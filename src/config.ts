@@ -4,6 +4,7 @@
  */
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { ConfigurationError, type OutboxConfig } from "outbox-event-bus"
+import { MAX_DELAY_MS } from "./background-timer.ts"
 import type { DynamoDBAwsSdkTransactionCollector } from "./collector.ts"
 import { described, quoted } from "./shown.ts"
 import { getDynamoDBAwsSdkCollector } from "./transaction-storage.ts"
@@ -90,9 +91,6 @@ type Given<T> = { [Option in keyof T]-?: Exclude<T[Option], undefined> }
 export type ResolvedConfig = Given<Omit<DynamoDBAwsSdkOutboxConfig, "getCollector">> & {
   getCollector?: () => DynamoDBAwsSdkTransactionCollector | undefined
 }
-
-/** Longest delay that Node timers support; also the longest backoff between two attempts (24.8 days). */
-export const MAX_DELAY_MS = 2 ** 31 - 1
 
 /** A larger page holds more than DynamoDB's 1 MB of answer, or more rows than a poll gets to. */
 const MAX_BATCH_SIZE = 1000

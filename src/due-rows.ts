@@ -6,9 +6,11 @@
  * random point between the longest and the latest due event. So workers spread over a backlog without any agreement, and
  * refused claims stay rare.
  */
-import { numberOf } from "./event-item.ts"
+
 import { RecentRows } from "./recent-rows.ts"
-import type { DuePageRequest, Page, Row } from "./status-index.ts"
+import type { Page } from "./requests.ts"
+import type { DuePageRequest, Row } from "./status-index.ts"
+import { numberOf } from "./stored-value.ts"
 
 /** Where a page begins; `{}` is the start: the event that is due longest. */
 type Place = Pick<DuePageRequest, "from" | "startAfter">

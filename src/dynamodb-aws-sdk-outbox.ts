@@ -33,7 +33,6 @@ import {
   foreignItem,
   type Item,
   isEventItem,
-  numberOf,
   readActiveItem,
   readItem,
   toFailedEvent,
@@ -42,8 +41,10 @@ import {
 import type { Claim, ClaimOutcome, EventLife, StuckEvents } from "./event-life.ts"
 import { EventAlreadyPublishedError } from "./publish-errors.ts"
 import { RequestDeadline } from "./request-deadline.ts"
+import type { Page } from "./requests.ts"
 import { Requests, type WriteOutcome } from "./requests.ts"
-import { type DuePageRequest, dueEvents, type Page, type Row, stuckEvents } from "./status-index.ts"
+import { type DuePageRequest, dueEvents, type Row, stuckEvents } from "./status-index.ts"
+import { numberOf } from "./stored-value.ts"
 import {
   dynamodbAwsSdkTransactionStorage,
   onTransactionEnd,

@@ -1,7 +1,8 @@
 import { NumberValue } from "@aws-sdk/lib-dynamodb"
 import { type BusEvent, ValidationError } from "outbox-event-bus"
 import { describe, expect, it, vi } from "vitest"
-import { type Item, numberOf, readActiveItem, readItem, toFailedEvent, toItem } from "./event-item.ts"
+import { type Item, readActiveItem, readItem, toFailedEvent, toItem } from "./event-item.ts"
+import { numberOf } from "./stored-value.ts"
 
 const occurredAt = new Date("2024-05-06T07:08:09.010Z")
 const event: BusEvent = { id: "e1", type: "order.placed", payload: { total: 5 }, occurredAt }

@@ -6,7 +6,14 @@ import { type BusEvent, EventStatus, type FailedBusEvent, ValidationError } from
 import { MAX_ITEM_BYTES, storedBytes } from "./item-size.ts"
 import { UnstorableEventError } from "./publish-errors.ts"
 import { listed, quoted, shown } from "./shown.ts"
-import { fromStored, fromStoredLeniently, readAt, toStored, UnstorableValueError } from "./stored-value.ts"
+import {
+  fromStored,
+  fromStoredLeniently,
+  numberOf,
+  readAt,
+  toStored,
+  UnstorableValueError,
+} from "./stored-value.ts"
 import { warnOnce } from "./warnings.ts"
 
 /** An item as `@aws-sdk/lib-dynamodb` reads it: anything may have been written there by anyone. */
@@ -165,12 +172,6 @@ function unreadable(item: Item, reason: string): ValidationError {
   return new ValidationError(`Item ${shown(item.id)} can't be read as an event: ${reason}.`, {
     event: toFailedEvent(item),
   })
-}
-
-/** Reads a number such as a time; `undefined` where there is none, or none that could be written back. */
-export function numberOf(value: unknown): number | undefined {
-  const number = fromStoredLeniently(value)
-  return typeof number === "number" && Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : undefined
 }
 
 function dateOf(value: unknown): Date | undefined {

@@ -1,7 +1,8 @@
 /** What a delivery asks of the outbox: the steps in the life of an event, and what a claim is. */
 import type { BusEvent } from "outbox-event-bus"
 import type { Marks } from "./admission.ts"
-import type { DuePageRequest, Page, PageRequest, Row } from "./status-index.ts"
+import type { Page } from "./requests.ts"
+import type { DuePageRequest, PageRequest, Row } from "./status-index.ts"
 import type { Hold } from "./transitions.ts"
 
 /** An event that this worker has claimed. */

@@ -5,8 +5,7 @@
 import { AsyncLocalStorage } from "node:async_hooks"
 import { type BusEvent, OperationalError, TimeoutError } from "outbox-event-bus"
 import { RELEASE } from "./attempt.ts"
-import { unref } from "./background-timer.ts"
-import { MAX_DELAY_MS } from "./config.ts"
+import { MAX_DELAY_MS, unref } from "./background-timer.ts"
 import type { Claim } from "./event-life.ts"
 import { type HeldEvent, leftOf } from "./lease-keeper.ts"
 

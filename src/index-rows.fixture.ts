@@ -1,5 +1,7 @@
 /** A status index in memory, for one partition: pages, ranges and both directions, and rows that stay although they are gone. */
-import type { DuePageRequest, Page, Row } from "./status-index.ts"
+
+import type { Page } from "./requests.ts"
+import type { DuePageRequest, Row } from "./status-index.ts"
 
 type Key = { id: string; gsiSortKey: number }
 

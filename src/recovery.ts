@@ -2,7 +2,8 @@
 import { ValidationError } from "outbox-event-bus"
 import { forEachBounded } from "./bounded.ts"
 import type { StuckEvents } from "./event-life.ts"
-import type { Page, Row } from "./status-index.ts"
+import type { Page } from "./requests.ts"
+import type { Row } from "./status-index.ts"
 import { TroubledRows } from "./troubled-rows.ts"
 
 const RECOVERIES_AT_ONCE = 10

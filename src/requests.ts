@@ -8,6 +8,7 @@ import {
   GetCommand,
   QueryCommand,
   type QueryCommandInput,
+  type QueryCommandOutput,
   TransactWriteCommand,
   UpdateCommand,
   type UpdateCommandInput,
@@ -16,7 +17,7 @@ import type { TransactWriteItem } from "./collector.ts"
 import { isNamed, wrongTable } from "./dynamodb-errors.ts"
 import { type Item, isEventItem } from "./event-item.ts"
 import type { RequestDeadline, SendOptions } from "./request-deadline.ts"
-import { type Page, toPage } from "./status-index.ts"
+import type { Row } from "./status-index.ts"
 
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 2000
@@ -26,6 +27,12 @@ const LONGEST_PAUSE_MS = 2000
  * it did not because the item is no event, which is known of writes that ask for refused items.
  */
 export type WriteOutcome = { item: Item | undefined } | "refused" | "foreign"
+
+/** One page of rows, and where the next one starts. */
+export interface Page {
+  rows: Row[]
+  next?: Record<string, unknown>
+}
 
 export class Requests {
   /**
@@ -145,4 +152,11 @@ function refusedPositions(error: unknown): number[] {
   if (!isNamed(error, "TransactionCanceledException")) return []
   const reasons = (error as { CancellationReasons?: Array<{ Code?: string }> }).CancellationReasons ?? []
   return reasons.flatMap(({ Code }, position) => (Code === "ConditionalCheckFailed" ? [position] : []))
+}
+
+/** Reads a query's answer. No answer at all is an empty one: a mocked client that has run out gives that. */
+export function toPage(answer: Partial<QueryCommandOutput> | undefined): Page {
+  const page: Page = { rows: (answer?.Items ?? []) as Row[] }
+  if (answer?.LastEvaluatedKey) page.next = answer.LastEvaluatedKey
+  return page
 }

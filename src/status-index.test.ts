@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { dueEvents, failedEvents, stuckEvents, toPage } from "./status-index.ts"
+import { toPage } from "./requests.ts"
+import { dueEvents, failedEvents, stuckEvents } from "./status-index.ts"
 
 const index = { tableName: "outbox", statusIndexName: "status-gsiSortKey-index" }
 const common = {

@@ -2,7 +2,7 @@
  * The status index: which partition of it a status lives under, and the queries for due, stuck and failed events
  * as pure inputs. The index is a pointer: it may lag, and it need not carry more than the keys.
  */
-import type { QueryCommandInput, QueryCommandOutput } from "@aws-sdk/lib-dynamodb"
+import type { QueryCommandInput } from "@aws-sdk/lib-dynamodb"
 import { EventStatus } from "outbox-event-bus"
 import type { Item } from "./event-item.ts"
 
@@ -15,17 +15,11 @@ export interface StatusIndex {
 /** A row of the index: always its keys, and whatever else is projected. */
 export type Row = Item & { id: string; gsiSortKey?: unknown }
 
-/** One page of rows, and where the next one starts. */
-export interface Page {
-  rows: Row[]
-  next?: Record<string, unknown>
-}
-
 /** Which part of a status to read. */
 export interface PageRequest {
   /** Most rows in the page, at least 1. */
   limit: number
-  /** {@link Page.next} of the page before. */
+  /** `Page.next` of the page before. */
   startAfter?: Record<string, unknown> | undefined
 }
 
@@ -91,11 +85,4 @@ function query(
     Limit: limit,
     ...(startAfter && { ExclusiveStartKey: startAfter }),
   }
-}
-
-/** Reads a query's answer. No answer at all is an empty one: a mocked client that has run out gives that. */
-export function toPage(answer: Partial<QueryCommandOutput> | undefined): Page {
-  const page: Page = { rows: (answer?.Items ?? []) as Row[] }
-  if (answer?.LastEvaluatedKey) page.next = answer.LastEvaluatedKey
-  return page
 }

@@ -233,6 +233,12 @@ export function fromStoredLeniently(value: unknown): unknown {
   })
 }
 
+/** Reads a number such as a time; `undefined` where there is none, or none that could be written back. */
+export function numberOf(value: unknown): number | undefined {
+  const number = fromStoredLeniently(value)
+  return typeof number === "number" && Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : undefined
+}
+
 /** Works in place, since what was read a moment ago is nobody else's and payloads can be large. */
 function restore(value: unknown, number: (text: string) => unknown): unknown {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value

@@ -318,7 +318,10 @@ it("what a handler does to its event changes nothing of what is retried, or asse
 it("hands an event that was released for want of a handler to the handler that is there later", async () => {
   const outbox = new TestOutbox({ baseBackoffMs: 1 })
   const errors: OutboxError[] = []
-  const bus = new OutboxEventBus(outbox, { onError: (error) => errors.push(error), unhandledEvents: "release" })
+  const bus = new OutboxEventBus(outbox, {
+    onError: (error) => errors.push(error),
+    unhandledEvents: "release",
+  })
   onTestFinished(() => bus.stop())
   bus.start()
   await bus.emit(emitted)
