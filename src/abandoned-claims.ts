@@ -3,14 +3,14 @@
  * still be. Left alone, it would count as an attempt that never ran, so each is fenced: undone, and refused should it come late.
  */
 import { forEachBounded } from "./bounded.ts"
-import type { Hold } from "./transitions.ts"
+import type { Lease } from "./transitions.ts"
 
 const FENCES_AT_ONCE = 10
 /** Due queries follow each other closely; an item that can't be written now can't be written a moment later either. */
 const RETRY_PAUSE_MS = 1000
 
 interface AbandonedClaim {
-  readonly hold: Hold
+  readonly lease: Lease
   readonly claimedAt: number
   /** When the fence is pointless since the lease has expired, on the clock of `performance`. */
   readonly pointlessAt: number
@@ -28,13 +28,13 @@ export class AbandonedClaims {
    * @param leaseMs - The length of a lease.
    */
   constructor(
-    private readonly write: (hold: Hold, claimedAt: number) => Promise<unknown>,
+    private readonly write: (lease: Lease, claimedAt: number) => Promise<unknown>,
     private readonly leaseMs: number,
   ) {}
 
   /** Does not reject: the claim's own error is the one to report. */
-  fence(hold: Hold, claimedAt: number): void {
-    void this.send({ hold, claimedAt, pointlessAt: performance.now() + this.leaseMs })
+  fence(lease: Lease, claimedAt: number): void {
+    void this.send({ lease, claimedAt, pointlessAt: performance.now() + this.leaseMs })
   }
 
   /** Sends again the fences that have failed, a pause after the last failure: to be called when the database responds. */
@@ -56,7 +56,7 @@ export class AbandonedClaims {
   }
 
   private async send(claim: AbandonedClaim): Promise<void> {
-    const fence = this.write(claim.hold, claim.claimedAt).catch(() => {
+    const fence = this.write(claim.lease, claim.claimedAt).catch(() => {
       this.unfenced.add(claim)
       this.retryAt = performance.now() + RETRY_PAUSE_MS
     })

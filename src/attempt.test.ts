@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest"
-import { failedAttempt, retryDelay, setAside } from "./attempt.ts"
+import { failedAttempt, retryDelay, unreadableAttempt } from "./attempt.ts"
 
 const now = 1_700_000_000_000
 const occurredAt = new Date(now - 60_000)
@@ -86,7 +86,7 @@ describe("a failed attempt", () => {
 describe("an unreadable item", () => {
   it("becomes a dead letter at once, without counting an attempt", () => {
     const item = { id: "e1", occurredAt: occurredAt.toISOString(), retryCount: 2 }
-    expect(setAside(item, new Error("type is missing"))).toEqual({
+    expect(unreadableAttempt(item, new Error("type is missing"))).toEqual({
       status: "failed",
       retryCount: 2,
       error: "type is missing",
@@ -95,7 +95,7 @@ describe("an unreadable item", () => {
   })
 
   it("is found under the time the index had it, if its own can't be read", () => {
-    expect(setAside({ id: "e1", gsiSortKey: 77 }, new Error("x"))).toMatchObject({
+    expect(unreadableAttempt({ id: "e1", gsiSortKey: 77 }, new Error("x"))).toMatchObject({
       gsiSortKey: 77,
       retryCount: 0,
     })

@@ -56,7 +56,7 @@ export function failedAttempt(
 }
 
 /** An item that can't be read as an event becomes a dead letter at once. */
-export function setAside(item: Item, reason: Error): FailedAttempt {
+export function unreadableAttempt(item: Item, reason: Error): FailedAttempt {
   const { retryCount, occurredAt } = toFailedEvent(item)
   return deadLetter(reason, retryCount, occurredAt)
 }

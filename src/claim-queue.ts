@@ -1,7 +1,7 @@
 /** The events between index and handler, in order: being looked at or claimed, claimed, or released to wait. */
 import { type Candidate, type Marks, suspicionOf } from "./admission.ts"
-import type { Claim } from "./event-life.ts"
-import type { HeldEvent } from "./lease-keeper.ts"
+import type { Claim } from "./event-operations.ts"
+import type { LeasedEvent } from "./lease-keeper.ts"
 import type { Row } from "./status-index.ts"
 
 /**
@@ -15,7 +15,7 @@ export type Standing =
 export interface Claimed {
   readonly is: "claimed"
   readonly claim: Claim
-  readonly held: HeldEvent
+  readonly held: LeasedEvent
   /** On the clock of `performance`. */
   readonly wonAt: number
 }

@@ -6,9 +6,9 @@ import { mustNotWait, suspicionOf } from "./admission.ts"
 import { ClaimQueue, Queued } from "./claim-queue.ts"
 import { ClaimWindow } from "./claim-window.ts"
 import { DueRows } from "./due-rows.ts"
-import type { Claim, ClaimOutcome, EventLife } from "./event-life.ts"
+import type { Claim, ClaimOutcome, EventOperations } from "./event-operations.ts"
 import { FailedClaims } from "./failed-claims.ts"
-import type { HeldEvent, LeaseKeeper } from "./lease-keeper.ts"
+import type { LeasedEvent, LeaseKeeper } from "./lease-keeper.ts"
 import type { Poll } from "./poll.ts"
 import type { Running } from "./running.ts"
 
@@ -26,7 +26,7 @@ export class Claims {
 
   /** @param onChange - Called when a look, a claim or a read has ended. */
   constructor(
-    private readonly life: EventLife,
+    private readonly life: EventOperations,
     private readonly running: Running,
     private readonly leases: LeaseKeeper,
     private readonly options: { batchSize: number; concurrency: number },
@@ -130,7 +130,7 @@ export class Claims {
     else entry.standing = { is: "dropped" }
     if (outcome.kind === "lost") this.onLost(entry)
     if (outcome.kind === "impossible")
-      this.due.setAside(entry.row, this.failed.blame(entry.row, outcome.error))
+      this.due.leaveAlone(entry.row, this.failed.blame(entry.row, outcome.error))
     this.onChange()
   }
 
@@ -141,7 +141,7 @@ export class Claims {
 
   private onFailed(entry: Queued, error: unknown): void {
     entry.standing = { is: "dropped" }
-    this.due.setAside(entry.row, this.failed.add(entry.row, error))
+    this.due.leaveAlone(entry.row, this.failed.add(entry.row, error))
     this.window.narrow()
     if (this.poll?.hasSucceeded) this.failed.blameRows()
     else if (this.failed.count >= this.options.batchSize) this.poll?.fail(error)
@@ -150,7 +150,7 @@ export class Claims {
 
   private onWon(entry: Queued, claim: Claim): void {
     entry.marks = claim
-    const held: HeldEvent = { hold: claim.hold, suspicion: suspicionOf(claim) }
+    const held: LeasedEvent = { lease: claim.lease, suspicion: suspicionOf(claim) }
     entry.standing = { is: "claimed", claim, held, wonAt: performance.now() }
     this.leases.add(held)
     this.due.won()

@@ -3,7 +3,7 @@ import { expect, it, vi } from "vitest"
 import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { resolveConfig } from "./config.ts"
 import { Delivery } from "./delivery.ts"
-import { EventTable } from "./event-life.fixture.ts"
+import { EventTable } from "./event-operations.fixture.ts"
 import { pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { Relay } from "./relay.ts"
 

@@ -2,7 +2,7 @@
 import { type BusEvent, type ErrorHandler, PollingService } from "outbox-event-bus"
 import { MAX_DELAY_MS, unref } from "./background-timer.ts"
 import type { ResolvedConfig } from "./config.ts"
-import type { EventLife, StuckEvents } from "./event-life.ts"
+import type { EventOperations, StuckEvents } from "./event-operations.ts"
 import { LastPage } from "./poll.ts"
 import { Recovery } from "./recovery.ts"
 import { Relay } from "./relay.ts"
@@ -21,7 +21,7 @@ export class Delivery {
   private readonly relay: Relay
   private readonly recovery: Recovery
   private readonly poller: PollingService
-  private secondLook: NodeJS.Timeout | undefined
+  private recheckTimer: NodeJS.Timeout | undefined
   private hasEnded = false
   /** The one timer that keeps the process alive: a started relay has work even while all it waits for is not referenced. */
   private keepAlive: NodeJS.Timeout | undefined
@@ -31,7 +31,7 @@ export class Delivery {
   private preparesUntil = Number.POSITIVE_INFINITY
 
   constructor(
-    life: EventLife & StuckEvents,
+    life: EventOperations & StuckEvents,
     private readonly config: ResolvedConfig,
   ) {
     this.relay = new Relay(life, config, () => this.wakePoller())
@@ -64,7 +64,7 @@ export class Delivery {
    */
   async end(): Promise<void> {
     this.hasEnded = true
-    clearTimeout(this.secondLook)
+    clearTimeout(this.recheckTimer)
     if (this.handler && this.firstPoll !== "over" && !this.relay.hasStarted)
       await this.endWithFirstPage(this.handler)
     this.recovery.stop()
@@ -89,7 +89,7 @@ export class Delivery {
   /** Looks for due events now, and once more when a lagging index shows what this look may have missed. */
   wake(): void {
     this.wakePoller()
-    this.lookAgainIn(INDEX_LAG_MS)
+    this.recheckIn(INDEX_LAG_MS)
   }
 
   private async handleDue(handler: (event: BusEvent) => Promise<void>): Promise<void> {
@@ -102,14 +102,14 @@ export class Delivery {
     })
     const { least, most } = LOOK_AGAIN_MS
     if (outcome === "unfinished") this.wakePoller()
-    else if (outcome === "unsure") this.lookAgainIn(least + Math.random() * (most - least))
+    else if (outcome === "unsure") this.recheckIn(least + Math.random() * (most - least))
   }
 
-  private lookAgainIn(delayMs: number): void {
+  private recheckIn(delayMs: number): void {
     // Anew each time: only a look after the last of several events can see them all.
-    clearTimeout(this.secondLook)
+    clearTimeout(this.recheckTimer)
     if (this.hasEnded) return
-    this.secondLook = unref(setTimeout(() => this.wakePoller(), delayMs))
+    this.recheckTimer = unref(setTimeout(() => this.wakePoller(), delayMs))
   }
 
   private wakePoller(): void {

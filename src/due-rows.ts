@@ -104,8 +104,8 @@ export class DueRows {
   }
 
   /** A row could not be claimed: it is left alone for a while. */
-  setAside(row: Row, forMs: number): void {
-    this.recent.setAside(row, performance.now(), forMs)
+  leaveAlone(row: Row, forMs: number): void {
+    this.recent.leaveAlone(row, performance.now(), forMs)
   }
 
   /** Reads the next page. One read at a time. */

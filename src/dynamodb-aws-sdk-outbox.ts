@@ -20,7 +20,7 @@ import {
   PROCESSING_TIMEOUT,
   RELEASE,
   retryDelay,
-  setAside,
+  unreadableAttempt,
 } from "./attempt.ts"
 import { assertDistinctIds, assertRoomFor, type DynamoDBAwsSdkTransactionCollector } from "./collector.ts"
 import { type DynamoDBAwsSdkOutboxConfig, type ResolvedConfig, resolveConfig } from "./config.ts"
@@ -38,7 +38,7 @@ import {
   toFailedEvent,
   toItem,
 } from "./event-item.ts"
-import type { Claim, ClaimOutcome, EventLife, StuckEvents } from "./event-life.ts"
+import type { Claim, ClaimOutcome, EventOperations, StuckEvents } from "./event-operations.ts"
 import { EventAlreadyPublishedError } from "./publish-errors.ts"
 import { RequestDeadline } from "./request-deadline.ts"
 import type { Page } from "./requests.ts"
@@ -50,7 +50,7 @@ import {
   onTransactionEnd,
   warnIfInTransaction,
 } from "./transaction-storage.ts"
-import type { FailedAttempt, Hold } from "./transitions.ts"
+import type { FailedAttempt, Lease } from "./transitions.ts"
 import * as transitions from "./transitions.ts"
 import { warnOnce } from "./warnings.ts"
 
@@ -97,7 +97,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     this.deadline = new RequestDeadline(processingTimeoutMs)
     this.requests = new Requests(() => this.docClient, this.deadline, true)
     this.abandoned = new AbandonedClaims(
-      (hold, at) => this.requests.write(transitions.fence(this.config.tableName, hold, at)),
+      (lease, at) => this.requests.write(transitions.fence(this.config.tableName, lease, at)),
       processingTimeoutMs,
     )
     this.callerRequests = new Requests(() => this.docClient, new RequestDeadline(processingTimeoutMs), false)
@@ -231,7 +231,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     this.origin.runInAsyncScope(() => this.delivery?.wake())
   }
 
-  private life(): EventLife & StuckEvents {
+  private life(): EventOperations & StuckEvents {
     return {
       due: (request) => this.due(request),
       stuck: (request) => this.requests.query(stuckEvents(this.config, Date.now(), request)),
@@ -257,7 +257,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   /** created → active, with the item as it is now. */
   private async claim(row: Row): Promise<ClaimOutcome> {
     const now = Date.now()
-    const hold: Hold = {
+    const lease: Lease = {
       id: row.id,
       token: randomUUID(),
       leaseEndsAt: Math.ceil(now + this.config.processingTimeoutMs),
@@ -265,9 +265,9 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     }
     let outcome: WriteOutcome
     try {
-      outcome = await this.requests.write(transitions.claim(this.config.tableName, hold, now))
+      outcome = await this.requests.write(transitions.claim(this.config.tableName, lease, now))
     } catch (error) {
-      return this.claimFailed(hold, now, error)
+      return this.claimFailed(lease, now, error)
     }
     if (outcome === "refused") return { kind: "lost" }
     if (outcome === "foreign")
@@ -276,7 +276,10 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     const item = outcome.item ?? row
     const read = readItem(item)
     if ("unreadable" in read) {
-      await this.settle(hold, transitions.fail(this.config.tableName, hold, setAside(item, read.unreadable)))
+      await this.settle(
+        lease,
+        transitions.fail(this.config.tableName, lease, unreadableAttempt(item, read.unreadable)),
+      )
       this.errors.report(read.unreadable)
       return { kind: "unreadable" }
     }
@@ -284,7 +287,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     const storedOccurredAt = item.occurredAt as string
     return {
       kind: "won",
-      claim: { ...read, occurredAt, storedOccurredAt, hold, ...this.marksOf(item) },
+      claim: { ...read, occurredAt, storedOccurredAt, lease, ...this.marksOf(item) },
     }
   }
 
@@ -301,51 +304,51 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     return { crashCount: numberOf(crashCount) ?? 0, isLastAttempt }
   }
 
-  private claimFailed(hold: Hold, claimedAt: number, error: unknown): ClaimOutcome {
+  private claimFailed(lease: Lease, claimedAt: number, error: unknown): ClaimOutcome {
     // DynamoDB refuses this very item; the events behind it go on.
     if (isNamed(error, "ValidationException")) return { kind: "impossible", error }
-    this.abandoned.fence(hold, claimedAt)
+    this.abandoned.fence(lease, claimedAt)
     throw error
   }
 
   /** active → active, with a later end of the lease; false if the claim is lost. */
-  private async renew(hold: Hold, leaseEndsAt: number, limitMs?: number): Promise<boolean> {
+  private async renew(lease: Lease, leaseEndsAt: number, limitMs?: number): Promise<boolean> {
     // As long as it is not known whether a renewal was written, the same one is tried again.
-    hold.unconfirmedLeaseEnd ??= Math.ceil(leaseEndsAt)
-    const renewedEnd = hold.unconfirmedLeaseEnd
-    const input = transitions.renew(this.config.tableName, hold, renewedEnd)
+    lease.unconfirmedLeaseEnd ??= Math.ceil(leaseEndsAt)
+    const renewedEnd = lease.unconfirmedLeaseEnd
+    const input = transitions.renew(this.config.tableName, lease, renewedEnd)
     const outcome = await this.requests.write(input, limitMs)
     if (outcome === "refused") return false
-    hold.leaseEndsAt = renewedEnd
-    hold.unconfirmedLeaseEnd = undefined
+    lease.leaseEndsAt = renewedEnd
+    lease.unconfirmedLeaseEnd = undefined
     return true
   }
 
   /** active → created: claimed, but not started. */
-  private async release({ hold }: Claim): Promise<void> {
-    await this.settle(hold, transitions.release(this.config.tableName, hold))
+  private async release({ lease }: Claim): Promise<void> {
+    await this.settle(lease, transitions.release(this.config.tableName, lease))
   }
 
   /** active → created: nobody here can handle it now, so it is due a little later, for whichever worker. */
-  private async postpone({ hold }: Claim): Promise<void> {
-    const dueAt = Math.max(Date.now() + retryDelay(this.config.baseBackoffMs, 1), hold.dueAt + 1)
-    await this.settle(hold, transitions.release(this.config.tableName, { ...hold, dueAt }))
+  private async postpone({ lease }: Claim): Promise<void> {
+    const dueAt = Math.max(Date.now() + retryDelay(this.config.baseBackoffMs, 1), lease.dueAt + 1)
+    await this.settle(lease, transitions.release(this.config.tableName, { ...lease, dueAt }))
   }
 
   /** active → completed: the handler has succeeded. */
-  private async complete({ hold, storedOccurredAt }: Claim): Promise<void> {
+  private async complete({ lease, storedOccurredAt }: Claim): Promise<void> {
     this.deadline.handlerEnded()
-    const event = { id: hold.id, occurredAt: storedOccurredAt }
-    await this.settle(hold, transitions.complete(this.config.tableName, event, Date.now()))
+    const event = { id: lease.id, occurredAt: storedOccurredAt }
+    await this.settle(lease, transitions.complete(this.config.tableName, event, Date.now()))
   }
 
   /** active → created or failed: the handler has thrown `error`; or created, not counted, if that asks for it. */
   private async fail(claim: Claim, error: unknown): Promise<void> {
     this.deadline.handlerEnded()
     if (asksForRelease(error)) return this.postpone(claim)
-    const { hold, event, occurredAt, retryCount } = claim
-    const attempt = this.failedAttempt(error, retryCount, occurredAt, hold.dueAt)
-    const isWritten = await this.settle(hold, transitions.fail(this.config.tableName, hold, attempt))
+    const { lease, event, occurredAt, retryCount } = claim
+    const attempt = this.failedAttempt(error, retryCount, occurredAt, lease.dueAt)
+    const isWritten = await this.settle(lease, transitions.fail(this.config.tableName, lease, attempt))
     this.errors.attemptFailed(error, event, isWritten ? attempt : undefined)
   }
 
@@ -373,7 +376,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
 
     const read = outcome.item && readActiveItem(outcome.item)
     if (read && "unreadable" in read) {
-      const aside = setAside(outcome.item as Item, read.unreadable)
+      const aside = unreadableAttempt(outcome.item as Item, read.unreadable)
       await this.requests.write(transitions.setAside(tableName, row.id, aside, attempt))
       this.errors.report(read.unreadable)
     } else {
@@ -391,9 +394,9 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * Writes what became of a claim. Given up at the first error, the event would be delivered once more.
    * @returns whether it was written.
    */
-  private async settle(hold: Hold, input: UpdateCommandInput): Promise<boolean> {
+  private async settle(lease: Lease, input: UpdateCommandInput): Promise<boolean> {
     const outcome = await this.requests.writePersistently(input, (error) =>
-      this.errors.requestFailed("settle", hold.id, error),
+      this.errors.requestFailed("settle", lease.id, error),
     )
     return typeof outcome === "object"
   }

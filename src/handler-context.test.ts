@@ -2,8 +2,8 @@
 import { OperationalError, OutboxEventBus, TimeoutError } from "outbox-event-bus"
 import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
-import { LEASE_MS } from "./event-life.fixture.ts"
-import type { Claim } from "./event-life.ts"
+import { LEASE_MS } from "./event-operations.fixture.ts"
+import type { Claim } from "./event-operations.ts"
 import { delay, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { HandlerContexts } from "./handler-context.ts"
 import { getHandlerContext, type HandlerContext } from "./index.ts"
@@ -202,11 +202,11 @@ describe("the signal", () => {
     const contexts = new HandlerContexts({ maxRetries: 5, processingTimeoutMs: 30_000 })
     contexts.stop()
     await pass(9000)
-    const hold = { id: "late", token: "t", leaseEndsAt: Date.now() + 30_000, dueAt: 0 }
-    const claim = { hold, retryCount: 0, event: event("late") } as Claim
+    const lease = { id: "late", token: "t", leaseEndsAt: Date.now() + 30_000, dueAt: 0 }
+    const claim = { lease, retryCount: 0, event: event("late") } as Claim
     const end = deferred()
     let context: HandlerContext | undefined
-    const run = contexts.run(claim, { hold, suspicion: "none" }, async () => {
+    const run = contexts.run(claim, { lease, suspicion: "none" }, async () => {
       context = getHandlerContext()
       await end.promise
     })
@@ -221,13 +221,13 @@ describe("the signal", () => {
 
   it("tells of the timeout, not of a loss, when the lease of a running event ends with the handler's own time", async () => {
     const contexts = new HandlerContexts({ maxRetries: 5, processingTimeoutMs: 30_000 })
-    const hold = { id: "e1", token: "t", leaseEndsAt: Date.now() + 30_000, dueAt: 0 }
-    const held = { hold, suspicion: "none" as const, startedAt: performance.now() }
+    const lease = { id: "e1", token: "t", leaseEndsAt: Date.now() + 30_000, dueAt: 0 }
+    const held = { lease, suspicion: "none" as const, startedAt: performance.now() }
     const end = deferred()
     let context: HandlerContext | undefined
     // The lease counts from the start that the relay has noted.
     await pass(1)
-    const run = contexts.run({ hold, retryCount: 0, event: event("e1") } as Claim, held, async () => {
+    const run = contexts.run({ lease, retryCount: 0, event: event("e1") } as Claim, held, async () => {
       context = getHandlerContext()
       await end.promise
     })

@@ -6,8 +6,8 @@ import { AsyncLocalStorage } from "node:async_hooks"
 import { type BusEvent, OperationalError, TimeoutError } from "outbox-event-bus"
 import { RELEASE } from "./attempt.ts"
 import { MAX_DELAY_MS, unref } from "./background-timer.ts"
-import type { Claim } from "./event-life.ts"
-import { type HeldEvent, leftOf } from "./lease-keeper.ts"
+import type { Claim } from "./event-operations.ts"
+import { type LeasedEvent, leftOf } from "./lease-keeper.ts"
 
 /** The run of a handler, as {@link getHandlerContext} shows it. */
 export interface HandlerContext {
@@ -79,7 +79,7 @@ export class HandlerContexts {
 
   constructor(private readonly options: HandlerContextOptions) {}
 
-  async run(claim: Claim, held: HeldEvent, handler: (event: BusEvent) => Promise<void>): Promise<void> {
+  async run(claim: Claim, held: LeasedEvent, handler: (event: BusEvent) => Promise<void>): Promise<void> {
     // A stop lets handlers of a first page start: each has time to get something done.
     const stopsAt = Math.max(this.stopsAt, performance.now() + GIVE_UP_MS)
     const run = new HandlerRun(claim, held, this.options, stopsAt)
@@ -113,7 +113,7 @@ class HandlerRun implements HandlerContext {
   readonly attempt: number
   readonly maxRetries: number
   readonly #claim: Claim
-  readonly #held: HeldEvent
+  readonly #held: LeasedEvent
   readonly #timeoutMs: number
   readonly #timesOutAt: number
   #stopsAt: number
@@ -121,7 +121,7 @@ class HandlerRun implements HandlerContext {
   #controller: AbortController | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(claim: Claim, held: HeldEvent, options: HandlerContextOptions, stopsAt: number) {
+  constructor(claim: Claim, held: LeasedEvent, options: HandlerContextOptions, stopsAt: number) {
     this.attempt = claim.retryCount + 1
     this.maxRetries = Math.max(1, options.maxRetries)
     this.#claim = claim
@@ -169,7 +169,7 @@ class HandlerRun implements HandlerContext {
   }
 
   #reason(): OperationalError | undefined {
-    const eventId = this.#claim.hold.id
+    const eventId = this.#claim.lease.id
     const event = `event ${JSON.stringify(eventId)}`
     const context = (reason: AbortReason) => ({ eventId, reason })
     const now = performance.now()

@@ -2,24 +2,24 @@
 import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
-import { type HeldEvent, LeaseKeeper, leftOf } from "./lease-keeper.ts"
-import type { Hold } from "./transitions.ts"
+import { type LeasedEvent, LeaseKeeper, leftOf } from "./lease-keeper.ts"
+import type { Lease } from "./transitions.ts"
 
 const LEASE_MS = 1000
 
 useFakeClock()
 
-const claimed = (leaseEndsAt = Date.now() + LEASE_MS, id = "e1"): HeldEvent => ({
-  hold: { id, token: "t1", leaseEndsAt, dueAt: NOW },
+const claimed = (leaseEndsAt = Date.now() + LEASE_MS, id = "e1"): LeasedEvent => ({
+  lease: { id, token: "t1", leaseEndsAt, dueAt: NOW },
   suspicion: "none",
 })
 
 const create = () => {
   // All renew below 70 % of a lease.
   vi.spyOn(Math, "random").mockReturnValue(0.5)
-  const renew = vi.fn(async (hold: Hold, leaseEndsAt: number, _limitMs?: number) => {
+  const renew = vi.fn(async (lease: Lease, leaseEndsAt: number, _limitMs?: number) => {
     await Promise.resolve()
-    hold.leaseEndsAt = leaseEndsAt
+    lease.leaseEndsAt = leaseEndsAt
     return true
   })
   return { renew, keeper: new LeaseKeeper(renew, LEASE_MS, () => {}) }
@@ -80,13 +80,13 @@ describe("when no renewal is answered for just under half a lease", () => {
       // Renewed as late as may be.
       vi.spyOn(Math, "random").mockReturnValue(0)
       const keeper = new LeaseKeeper(
-        async (hold, leaseEndsAt, limitMs = 10_000) => {
+        async (lease, leaseEndsAt, limitMs = 10_000) => {
           const now = Date.now() - NOW
           if (now >= from * leaseMs && now < (from + 0.5) * leaseMs - 1) {
             await delay(limitMs)
             throw new Error("no response")
           }
-          hold.leaseEndsAt = leaseEndsAt
+          lease.leaseEndsAt = leaseEndsAt
           return true
         },
         leaseMs,
@@ -110,7 +110,7 @@ describe("a renewal waits for its response", () => {
     [30_000, 3000],
   ])("of a lease of %i ms for %i ms, so that there is time for another try", async (leaseMs, limitMs) => {
     vi.spyOn(Math, "random").mockReturnValue(0)
-    const renew = vi.fn<(hold: Hold, leaseEndsAt: number, limitMs?: number) => Promise<boolean>>()
+    const renew = vi.fn<(lease: Lease, leaseEndsAt: number, limitMs?: number) => Promise<boolean>>()
     renew.mockReturnValue(new Promise(() => {}))
     const keeper = new LeaseKeeper(renew, leaseMs, () => {})
     keeper.add(claimed(NOW + leaseMs))
@@ -123,6 +123,6 @@ describe("a renewal waits for its response", () => {
     const event = claimed(NOW + 400)
     keeper.add(event)
     expect(keeper.isSafeToStart(event)).toBe(false)
-    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + LEASE_MS, undefined)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.lease, NOW + LEASE_MS, undefined)
   })
 })

@@ -1,24 +1,24 @@
 import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
-import { type HeldEvent, LeaseKeeper } from "./lease-keeper.ts"
-import type { Hold } from "./transitions.ts"
+import { type LeasedEvent, LeaseKeeper } from "./lease-keeper.ts"
+import type { Lease } from "./transitions.ts"
 
 const LEASE_MS = 1000
 
 useFakeClock()
 
-const claimed = (leaseEndsAt = Date.now() + LEASE_MS, id = "e1"): HeldEvent => ({
-  hold: { id, token: "t1", leaseEndsAt, dueAt: NOW },
+const claimed = (leaseEndsAt = Date.now() + LEASE_MS, id = "e1"): LeasedEvent => ({
+  lease: { id, token: "t1", leaseEndsAt, dueAt: NOW },
   suspicion: "none",
 })
 
 const create = () => {
   // All renew below 70 % of a lease.
   vi.spyOn(Math, "random").mockReturnValue(0.5)
-  const renew = vi.fn(async (hold: Hold, leaseEndsAt: number, _limitMs?: number) => {
+  const renew = vi.fn(async (lease: Lease, leaseEndsAt: number, _limitMs?: number) => {
     await Promise.resolve()
-    hold.leaseEndsAt = leaseEndsAt
+    lease.leaseEndsAt = leaseEndsAt
     return true
   })
   const onChange = vi.fn()
@@ -33,10 +33,10 @@ describe("while an event waits its turn", () => {
     await pass(300)
     expect(renew).not.toHaveBeenCalled()
     await pass(50)
-    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 1350, undefined)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.lease, NOW + 1350, undefined)
     for (let i = 0; i < 1000; i++) {
       await pass(10)
-      expect(event.hold.leaseEndsAt - Date.now()).toBeGreaterThanOrEqual(0.65 * LEASE_MS)
+      expect(event.lease.leaseEndsAt - Date.now()).toBeGreaterThanOrEqual(0.65 * LEASE_MS)
     }
   })
 
@@ -71,7 +71,7 @@ describe("while its handler runs", () => {
     await pass(300)
     event.startedAt = performance.now()
     await pass(10_000)
-    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 300 + LEASE_MS, undefined)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.lease, NOW + 300 + LEASE_MS, undefined)
     expect(event.isLost).toBe(false)
   })
 
@@ -121,7 +121,7 @@ describe("before a handler starts", () => {
     expect(keeper.isSafeToStart(event)).toBe(false)
     expect(keeper.isSafeToStart(event)).toBe(false)
     await pass()
-    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + LEASE_MS, undefined)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.lease, NOW + LEASE_MS, undefined)
     expect(onChange).toHaveBeenCalledOnce()
     expect(keeper.isSafeToStart(event)).toBe(true)
   })
@@ -135,14 +135,14 @@ describe("before a handler starts", () => {
     expect(keeper.isSafeToStart(waiting)).toBe(false)
     await pass()
     expect(keeper.isSafeToStart(waiting)).toBe(true)
-    expect(renew).toHaveBeenCalledExactlyOnceWith(waiting.hold, NOW + 10 + LEASE_MS, undefined)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(waiting.lease, NOW + 10 + LEASE_MS, undefined)
   })
 
   it("one that has just been renewed for it suffices with a quarter", async () => {
     const { keeper, renew } = create()
-    renew.mockImplementation(async (hold, leaseEndsAt) => {
+    renew.mockImplementation(async (lease, leaseEndsAt) => {
       await delay(700)
-      hold.leaseEndsAt = leaseEndsAt
+      lease.leaseEndsAt = leaseEndsAt
       return true
     })
     const event = claimed(NOW + 400)
@@ -154,16 +154,16 @@ describe("before a handler starts", () => {
 
   it("is given up after three renewals that leave less: the lease is too short for the round trips", async () => {
     const { keeper, renew } = create()
-    renew.mockImplementation(async (hold, leaseEndsAt) => {
+    renew.mockImplementation(async (lease, leaseEndsAt) => {
       await delay(800 + 100 * (renew.mock.calls.length % 2))
-      hold.leaseEndsAt = leaseEndsAt
+      lease.leaseEndsAt = leaseEndsAt
       return true
     })
     // One that came in time tells nothing of those that did not.
     const quick = claimed(NOW + 400, "quick")
     keeper.add(quick)
-    renew.mockImplementationOnce(async (hold, leaseEndsAt) => {
-      hold.leaseEndsAt = leaseEndsAt
+    renew.mockImplementationOnce(async (lease, leaseEndsAt) => {
+      lease.leaseEndsAt = leaseEndsAt
       return true
     })
     expect(keeper.isSafeToStart(quick)).toBe(false)
@@ -205,9 +205,9 @@ describe("a clock that is set back", () => {
     keeper.add(event)
     vi.setSystemTime(NOW - 3_600_000)
     await pass(350)
-    expect(renew).toHaveBeenCalledExactlyOnceWith(event.hold, NOW + 350 + LEASE_MS, undefined)
+    expect(renew).toHaveBeenCalledExactlyOnceWith(event.lease, NOW + 350 + LEASE_MS, undefined)
     await pass(350)
-    expect(renew).toHaveBeenLastCalledWith(event.hold, NOW + 700 + LEASE_MS, undefined)
+    expect(renew).toHaveBeenLastCalledWith(event.lease, NOW + 700 + LEASE_MS, undefined)
     keeper.remove(event)
   })
 })
@@ -249,11 +249,11 @@ describe("many renewals", () => {
     const { keeper, renew } = create()
     let underWay = 0
     let most = 0
-    renew.mockImplementation(async (hold, leaseEndsAt) => {
+    renew.mockImplementation(async (lease, leaseEndsAt) => {
       most = Math.max(most, ++underWay)
       await delay(10)
       underWay--
-      hold.leaseEndsAt = leaseEndsAt
+      lease.leaseEndsAt = leaseEndsAt
       return true
     })
     const events = Array.from({ length: 500 }, (_, i) => claimed(NOW + 800 + ((i * 7) % 100)))
@@ -262,10 +262,10 @@ describe("many renewals", () => {
     expect(most).toBe(20)
     const ends = renew.mock.calls
       .slice(0, 20)
-      .map(([hold]) => events.findIndex((event) => event.hold === hold))
+      .map(([lease]) => events.findIndex((event) => event.lease === lease))
     expect(Math.max(...ends.map((i) => (i * 7) % 100))).toBeLessThan(20)
     await pass(400)
-    expect(events.every(({ hold }) => hold.leaseEndsAt > NOW + LEASE_MS)).toBe(true)
+    expect(events.every(({ lease }) => lease.leaseEndsAt > NOW + LEASE_MS)).toBe(true)
   })
 })
 
@@ -286,18 +286,18 @@ describe("a renewal that fails", () => {
         vi.spyOn(Math, "random").mockReturnValue(random)
         // The failing stretch begins somewhere around the first renewal.
         const from = start + (1 - share) * leaseMs
-        const renew = vi.fn(async (hold: Hold, leaseEndsAt: number) => {
+        const renew = vi.fn(async (lease: Lease, leaseEndsAt: number) => {
           if (Date.now() >= from && Date.now() < from + 0.49 * leaseMs) throw new Error("throttled")
-          hold.leaseEndsAt = leaseEndsAt
+          lease.leaseEndsAt = leaseEndsAt
           return true
         })
         const keeper = new LeaseKeeper(renew, leaseMs, () => {})
-        const event: HeldEvent = claimed(start + leaseMs)
+        const event: LeasedEvent = claimed(start + leaseMs)
         if (state === "runs") event.startedAt = performance.now() + leaseMs / 10
         keeper.add(event)
         while (Date.now() < start + leaseMs) {
           await pass(leaseMs / 100)
-          expect(event.hold.leaseEndsAt).toBeGreaterThan(Date.now())
+          expect(event.lease.leaseEndsAt).toBeGreaterThan(Date.now())
         }
         keeper.remove(event)
       }
@@ -314,7 +314,7 @@ describe("a renewal that fails", () => {
     expect(event.isLost).toBeUndefined()
     await pass(50)
     expect(renew).toHaveBeenCalledTimes(2)
-    expect(event.hold.leaseEndsAt).toBe(NOW + 1400)
+    expect(event.lease.leaseEndsAt).toBe(NOW + 1400)
   })
 
   it("is not sent again while its answer is awaited", async () => {

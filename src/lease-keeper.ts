@@ -16,7 +16,7 @@
 import { OperationalError } from "outbox-event-bus"
 import type { Suspicion } from "./admission.ts"
 import { unref } from "./background-timer.ts"
-import type { Hold } from "./transitions.ts"
+import type { Lease } from "./transitions.ts"
 
 /** Renewed when less than so much of the lease is left: at random, since events that are claimed together end together. */
 const RENEW_BELOW = { least: 0.65, most: 0.75 }
@@ -32,8 +32,8 @@ const RESPONSE = { leastMs: 1000, perLease: 1 / 10 }
 const TOO_SHORT_AFTER = 3
 
 /** A claimed event, from its claim until it is settled. */
-export interface HeldEvent {
-  readonly hold: Hold
+export interface LeasedEvent {
+  readonly lease: Lease
   /** Whether it may crash its worker. */
   readonly suspicion: Suspicion
   /** When its handler started, on the clock of `performance`. */
@@ -62,9 +62,9 @@ export class LeaseKeeper {
   /** Of the renewals that left too little to start a handler. */
   private fastestRenewalMs = Number.POSITIVE_INFINITY
   /** To be renewed as soon as there is room, the most urgent last: sorted once per sweep, since there may be thousands. */
-  private due: HeldEvent[] = []
-  private readonly held = new Set<HeldEvent>()
-  private readonly renewing = new Set<HeldEvent>()
+  private due: LeasedEvent[] = []
+  private readonly held = new Set<LeasedEvent>()
+  private readonly renewing = new Set<LeasedEvent>()
   private timer: NodeJS.Timeout | undefined
 
   /**
@@ -74,19 +74,19 @@ export class LeaseKeeper {
    * @param onChange - Called after each renewal, granted or not.
    */
   constructor(
-    private readonly renew: (hold: Hold, leaseEndsAt: number, limitMs?: number) => Promise<boolean>,
+    private readonly renew: (lease: Lease, leaseEndsAt: number, limitMs?: number) => Promise<boolean>,
     private readonly leaseMs: number,
     private readonly onChange: () => void,
   ) {}
 
-  add(event: HeldEvent): void {
+  add(event: LeasedEvent): void {
     this.held.add(event)
     heldUntilOf(event)
     event.renewBelow = RENEW_BELOW.least + Math.random() * (RENEW_BELOW.most - RENEW_BELOW.least)
     this.timer ??= unref(setInterval(() => this.sweep(), this.sweepMs))
   }
 
-  remove(event: HeldEvent): void {
+  remove(event: LeasedEvent): void {
     this.held.delete(event)
     if (this.held.size > 0) return
     clearInterval(this.timer)
@@ -94,7 +94,7 @@ export class LeaseKeeper {
   }
 
   /** From now on the lease stays as it is, since the write that settles the event names it. */
-  freeze(event: HeldEvent): void {
+  freeze(event: LeasedEvent): void {
     event.isSettling = true
   }
 
@@ -102,7 +102,7 @@ export class LeaseKeeper {
    * Whether enough of the lease is left for the handler. If not (the process was suspended, say), it is being renewed,
    * and `onChange` tells when to ask again: what another worker has recovered meanwhile must not be delivered.
    */
-  isSafeToStart(event: HeldEvent): boolean {
+  isSafeToStart(event: LeasedEvent): boolean {
     const share = event.wasRenewedToStart ? TO_START.justRenewed : TO_START.atLeast
     if (!event.mustRenew && leftOf(event) >= share * this.leaseMs) return true
     event.mustRenew = true
@@ -112,7 +112,7 @@ export class LeaseKeeper {
   }
 
   /** Renewals are granted, but so late that the handler can't be started. */
-  isTooShort(event: HeldEvent): boolean {
+  isTooShort(event: LeasedEvent): boolean {
     return (event.shortRenewals ?? 0) >= TOO_SHORT_AFTER
   }
 
@@ -132,13 +132,13 @@ export class LeaseKeeper {
   }
 
   /** The handler has used up its own time; the event may be anyone's. */
-  isOverdue(event: HeldEvent): boolean {
+  isOverdue(event: LeasedEvent): boolean {
     return event.startedAt !== undefined && performance.now() >= event.startedAt + this.leaseMs
   }
 
   /** Whether this worker holds the event in time, whatever the table says of its lease: nobody here must recover it. */
   holds(id: string): boolean {
-    return [...this.held].some((event) => event.hold.id === id && !event.isLost && !this.isOverdue(event))
+    return [...this.held].some((event) => event.lease.id === id && !event.isLost && !this.isOverdue(event))
   }
 
   private get sweepMs(): number {
@@ -162,7 +162,7 @@ export class LeaseKeeper {
     }
   }
 
-  private needsRenewal(event: HeldEvent): boolean {
+  private needsRenewal(event: LeasedEvent): boolean {
     const { isLost, isSettling, renewableAt = 0, renewBelow = 0 } = event
     return (
       (event.mustRenew || leftOf(event) < renewBelow * this.leaseMs) &&
@@ -173,33 +173,33 @@ export class LeaseKeeper {
       !this.renewing.has(event) &&
       !this.isOverdue(event) &&
       // A running event that holds its lease to the end of its own time needs no more.
-      this.nextEndOf(event) > event.hold.leaseEndsAt
+      this.nextEndOf(event) > event.lease.leaseEndsAt
     )
   }
 
-  private nextEndOf(event: HeldEvent): number {
+  private nextEndOf(event: LeasedEvent): number {
     const now = performance.now()
     const heldUntil = (event.startedAt ?? now) + this.leaseMs
     // By how much time has passed, so that a clock which is set back doesn't shorten it; by the clock where that is further on.
-    return Math.max(event.hold.leaseEndsAt + heldUntil - heldUntilOf(event), Date.now() + heldUntil - now)
+    return Math.max(event.lease.leaseEndsAt + heldUntil - heldUntilOf(event), Date.now() + heldUntil - now)
   }
 
-  private async extend(event: HeldEvent): Promise<void> {
-    const { hold } = event
-    const before = hold.leaseEndsAt
+  private async extend(event: LeasedEvent): Promise<void> {
+    const { lease } = event
+    const before = lease.leaseEndsAt
     const since = performance.now()
     event.renewableAt = since + this.sweepMs
     this.renewing.add(event)
     let isAnswered = true
     try {
-      event.isLost = !(await this.renew(hold, this.nextEndOf(event), this.limitFor(event)))
+      event.isLost = !(await this.renew(lease, this.nextEndOf(event), this.limitFor(event)))
     } catch {
       // It is tried again. Should no try succeed, the lease ends and recovery reports it.
       isAnswered = false
     }
     this.renewing.delete(event)
     if (isAnswered) {
-      event.heldUntil = heldUntilOf(event) + hold.leaseEndsAt - before
+      event.heldUntil = heldUntilOf(event) + lease.leaseEndsAt - before
       if (event.mustRenew) this.wasRenewedToStart(event, performance.now() - since)
       if (event.isLost) event.onLost?.()
       this.onChange()
@@ -208,12 +208,12 @@ export class LeaseKeeper {
   }
 
   /** Giving up early is for the sake of another try. What has no time for one waits: the round trips may be that long. */
-  private limitFor(event: HeldEvent): number | undefined {
+  private limitFor(event: LeasedEvent): number | undefined {
     const limitMs = Math.max(RESPONSE.leastMs, this.leaseMs * RESPONSE.perLease)
     return leftOf(event) > limitMs ? limitMs : undefined
   }
 
-  private wasRenewedToStart(event: HeldEvent, roundTripMs: number): void {
+  private wasRenewedToStart(event: LeasedEvent, roundTripMs: number): void {
     const isEnough = leftOf(event) >= TO_START.justRenewed * this.leaseMs
     event.mustRenew = false
     event.wasRenewedToStart = true
@@ -222,8 +222,8 @@ export class LeaseKeeper {
   }
 }
 
-function heldUntilOf(event: HeldEvent): number {
-  event.heldUntil ??= performance.now() + event.hold.leaseEndsAt - Date.now()
+function heldUntilOf(event: LeasedEvent): number {
+  event.heldUntil ??= performance.now() + event.lease.leaseEndsAt - Date.now()
   return event.heldUntil
 }
 
@@ -231,6 +231,6 @@ function heldUntilOf(event: HeldEvent): number {
  * What is left of a lease, in milliseconds, by the more cautious of two clocks: one that is set back must not prolong a lease, and the
  * monotonic one stands still while a machine is suspended.
  */
-export function leftOf(event: HeldEvent): number {
-  return Math.min(heldUntilOf(event) - performance.now(), event.hold.leaseEndsAt - Date.now())
+export function leftOf(event: LeasedEvent): number {
+  return Math.min(heldUntilOf(event) - performance.now(), event.lease.leaseEndsAt - Date.now())
 }

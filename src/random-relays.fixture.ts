@@ -1,8 +1,8 @@
 /** Relays on one table, under chance: a scenario says what happens to them, and each claim is watched. */
 import type { BusEvent } from "outbox-event-bus"
 import { vi } from "vitest"
-import { EventTable, LEASE_MS } from "./event-life.fixture.ts"
-import type { EventLife } from "./event-life.ts"
+import { EventTable, LEASE_MS } from "./event-operations.fixture.ts"
+import type { EventOperations } from "./event-operations.ts"
 import { delay, NOW, passToNextTimer } from "./fake-clock.fixture.ts"
 import { names } from "./relay.fixture.ts"
 import { Relay } from "./relay.ts"
@@ -103,7 +103,7 @@ export class Worker {
     }
   }
 
-  private seenLife(): EventLife {
+  private seenLife(): EventOperations {
     const { world, life } = this
     const request =
       <Arguments extends unknown[], Answer>(write: (...all: Arguments) => Promise<Answer>) =>
@@ -115,10 +115,10 @@ export class Worker {
         await world.latency()
         return answer
       }
-    const claim: EventLife["claim"] = async (row) => {
+    const claim: EventOperations["claim"] = async (row) => {
       const outcome = await life.claim(row)
       if (outcome.kind === "won")
-        this.claims.push({ ...outcome.claim, ...outcome.claim.hold, wonAt: Date.now() })
+        this.claims.push({ ...outcome.claim, ...outcome.claim.lease, wonAt: Date.now() })
       return outcome
     }
     return {

@@ -28,7 +28,7 @@ export class RecentRows {
   }
 
   /** The row could not be claimed, also under the sort key that undoing the claim may have given it. */
-  setAside({ id }: Row, now: number, forMs: number): void {
+  leaveAlone({ id }: Row, now: number, forMs: number): void {
     this.remember({ id }, now + forMs, now)
   }
 

@@ -1,6 +1,6 @@
 /** A relay on a table in memory, under a fake clock, with a handler that is watched. */
 import type { BusEvent } from "outbox-event-bus"
-import { EventTable, LEASE_MS } from "./event-life.fixture.ts"
+import { EventTable, LEASE_MS } from "./event-operations.fixture.ts"
 import { Relay } from "./relay.ts"
 
 export const names = (count: number): string[] =>

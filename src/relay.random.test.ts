@@ -5,7 +5,7 @@
 import fc from "fast-check"
 import { expect, it } from "vitest"
 import { suspicionOf } from "./admission.ts"
-import { LEASE_MS } from "./event-life.fixture.ts"
+import { LEASE_MS } from "./event-operations.fixture.ts"
 import { NOW, useFakeClock } from "./fake-clock.fixture.ts"
 import {
   isOverdue,

@@ -1,7 +1,7 @@
 /** Stopping, starting again, and what fails on the way. */
 import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
-import { LEASE_MS } from "./event-life.fixture.ts"
+import { LEASE_MS } from "./event-operations.fixture.ts"
 import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { createRelay, names } from "./relay.fixture.ts"
 
@@ -38,7 +38,7 @@ describe("stop", () => {
     await pass(500)
     expect(stopped.isDone).toBe(false)
     expect(table.in("active")).toEqual(["e0030"])
-    expect(life.release.mock.calls.map(([claim]) => claim.hold.id)).toEqual(ahead)
+    expect(life.release.mock.calls.map(([claim]) => claim.lease.id)).toEqual(ahead)
 
     last.resolve()
     await pass()
@@ -297,7 +297,7 @@ describe("leases", () => {
     life.claim.mockImplementationOnce(async ({ id }) => ({
       kind: "won",
       claim: {
-        hold: { id, token: "t", leaseEndsAt: NOW, dueAt: NOW },
+        lease: { id, token: "t", leaseEndsAt: NOW, dueAt: NOW },
         event: { id, type: "t", payload: 1, occurredAt: new Date(NOW) },
         occurredAt: new Date(NOW),
         storedOccurredAt: new Date(NOW).toISOString(),
@@ -306,9 +306,9 @@ describe("leases", () => {
         isLastAttempt: false,
       },
     }))
-    life.renew.mockImplementation(async (hold, leaseEndsAt) => {
+    life.renew.mockImplementation(async (lease, leaseEndsAt) => {
       if (Date.now() < NOW + 100) throw new Error("throttled")
-      hold.leaseEndsAt = leaseEndsAt
+      lease.leaseEndsAt = leaseEndsAt
       return true
     })
     onEvent(() => delay(1))

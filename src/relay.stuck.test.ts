@@ -1,6 +1,6 @@
 /** Handlers that never end, and steps that fail in a way they should not: neither must lock events away. */
 import { describe, expect, it } from "vitest"
-import { LEASE_MS } from "./event-life.fixture.ts"
+import { LEASE_MS } from "./event-operations.fixture.ts"
 import { delay, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { createRelay, names } from "./relay.fixture.ts"
 
@@ -90,7 +90,7 @@ describe.each(["fail", "release"] as const)("while the %s of an event is being w
     expect(life[step]).toHaveBeenCalledOnce()
     const id = step === "fail" ? "e0000" : "e0001"
     expect(relay.holds(id)).toBe(true)
-    expect(life.renew.mock.calls.filter(([hold]) => hold.id === id)).toEqual([])
+    expect(life.renew.mock.calls.filter(([lease]) => lease.id === id)).toEqual([])
     await pass(10 * LEASE_MS)
     expect(relay.holds(id)).toBe(false)
   })

@@ -147,9 +147,9 @@ describe("what is bounded", () => {
     const { table, life, started, poll } = createRelay()
     table.putAll(names(130))
     const settle = deferred()
-    life.complete.mockImplementation(async ({ hold }) => {
+    life.complete.mockImplementation(async ({ lease }) => {
       await settle.promise
-      const event = table.events.get(hold.id)
+      const event = table.events.get(lease.id)
       if (event) event.status = "completed"
     })
     const done = poll()

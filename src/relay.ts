@@ -1,7 +1,7 @@
 /**
  * The relay: takes due events, claims a little ahead, runs handlers in order, settles beside the next ones. Owns
  * order, concurrency, what is bounded, and stopping. Which events may start and which may wait claimed, `admission.ts`
- * says; {@link EventLife} does the writes, so nothing here knows of DynamoDB.
+ * says; {@link EventOperations} does the writes, so nothing here knows of DynamoDB.
  *
  * Everything happens in {@link Relay.advance}, which is called after each thing that has ended and starts whatever
  * may start then. An event passes through these places, first in, first out:
@@ -15,9 +15,9 @@ import type { BusEvent } from "outbox-event-bus"
 import { AdmissionRound } from "./admission.ts"
 import type { Claimed, Queued } from "./claim-queue.ts"
 import { Claims } from "./claims.ts"
-import type { EventLife } from "./event-life.ts"
+import type { EventOperations } from "./event-operations.ts"
 import { HandlerContexts } from "./handler-context.ts"
-import { type HeldEvent, LeaseKeeper } from "./lease-keeper.ts"
+import { type LeasedEvent, LeaseKeeper } from "./lease-keeper.ts"
 import { LoopWatch } from "./loop-watch.ts"
 import { type LastPage, Poll, type PollOutcome } from "./poll.ts"
 import { Running } from "./running.ts"
@@ -53,7 +53,7 @@ export class Relay {
 
   /** @param requestPoll - Asks for another poll: what waited in the queue can go on. */
   constructor(
-    private readonly life: EventLife,
+    private readonly life: EventOperations,
     private readonly options: RelayOptions,
     private readonly requestPoll: () => void = () => {},
   ) {
@@ -251,7 +251,7 @@ export class Relay {
     this.settled(held)
   }
 
-  private settled(held: HeldEvent): void {
+  private settled(held: LeasedEvent): void {
     this.settling--
     this.leases.remove(held)
     this.advance()

@@ -1,16 +1,16 @@
 /** How many handlers may start, and whether those that run still count. */
 import { expect, it } from "vitest"
 import type { Suspicion } from "./admission.ts"
-import type { HeldEvent } from "./lease-keeper.ts"
+import type { LeasedEvent } from "./lease-keeper.ts"
 import { Running } from "./running.ts"
 
-const held = (id: string, suspicion: Suspicion = "none"): HeldEvent => ({
-  hold: { id, token: "t", leaseEndsAt: 0, dueAt: 0 },
+const held = (id: string, suspicion: Suspicion = "none"): LeasedEvent => ({
+  lease: { id, token: "t", leaseEndsAt: 0, dueAt: 0 },
   suspicion,
 })
 
 function createRunning(concurrency: number) {
-  const overdue = new Set<HeldEvent>()
+  const overdue = new Set<LeasedEvent>()
   return { running: new Running(concurrency, (event) => overdue.has(event)), overdue }
 }
 

@@ -1,9 +1,9 @@
 /** The handlers that run: how many more may, and which of them still count; and those whose result is being written. */
-import type { HeldEvent } from "./lease-keeper.ts"
+import type { LeasedEvent } from "./lease-keeper.ts"
 
 export class Running {
-  private readonly events = new Set<HeldEvent>()
-  private readonly settling = new Set<HeldEvent>()
+  private readonly events = new Set<LeasedEvent>()
+  private readonly settling = new Set<LeasedEvent>()
 
   /**
    * @param concurrency - How many may run at once.
@@ -11,7 +11,7 @@ export class Running {
    */
   constructor(
     readonly concurrency: number,
-    private readonly isOverdue: (event: HeldEvent) => boolean,
+    private readonly isOverdue: (event: LeasedEvent) => boolean,
   ) {}
 
   get size(): number {
@@ -30,7 +30,7 @@ export class Running {
 
   /** A strong suspect runs within its timeout, or is being settled: until then, a crash would count against it. */
   get hasStrongSuspect(): boolean {
-    const isStrong = ({ suspicion }: HeldEvent) => suspicion === "strong"
+    const isStrong = ({ suspicion }: LeasedEvent) => suspicion === "strong"
     return this.inTime(isStrong).length > 0 || [...this.settling].some(isStrong)
   }
 
@@ -39,22 +39,22 @@ export class Running {
     return this.free === 0 && this.inTime(() => true).length === 0
   }
 
-  add(event: HeldEvent): void {
+  add(event: LeasedEvent): void {
     event.startedAt = performance.now()
     this.events.add(event)
   }
 
   /** Its handler has ended; the result is being written. */
-  ended(event: HeldEvent): void {
+  ended(event: LeasedEvent): void {
     this.events.delete(event)
     this.settling.add(event)
   }
 
-  settled(event: HeldEvent): void {
+  settled(event: LeasedEvent): void {
     this.settling.delete(event)
   }
 
-  private inTime(isOfKind: (event: HeldEvent) => boolean): HeldEvent[] {
+  private inTime(isOfKind: (event: LeasedEvent) => boolean): LeasedEvent[] {
     return [...this.events].filter((event) => isOfKind(event) && !this.isOverdue(event))
   }
 }

@@ -3,11 +3,11 @@ import { EventStatus } from "outbox-event-bus"
 import { describe, expect, it } from "vitest"
 import { type Item, toItem } from "./event-item.ts"
 import { holds, updated } from "./testing/expression.ts"
-import type { FailedAttempt, Hold } from "./transitions.ts"
+import type { FailedAttempt, Lease } from "./transitions.ts"
 import * as transitions from "./transitions.ts"
 
 const OCCURRED = "2026-01-01T00:00:00.000Z"
-const hold: Hold = { id: "e1", token: "t1", leaseEndsAt: 2000, dueAt: 900 }
+const lease: Lease = { id: "e1", token: "t1", leaseEndsAt: 2000, dueAt: 900 }
 const Key = { id: "e1" }
 const TableName = "outbox"
 
@@ -30,7 +30,7 @@ it("publish: only where the id is not in the table", () => {
 })
 
 it("claim: only what is created and due, or was claimed by this very write; answers with the item as it is now", () => {
-  expect(transitions.claim(TableName, hold, 1000)).toEqual({
+  expect(transitions.claim(TableName, lease, 1000)).toEqual({
     TableName,
     Key,
     UpdateExpression:
@@ -63,7 +63,7 @@ it("claim: only what is created and due, or was claimed by this very write; answ
 })
 
 it("renew: only my claim gets a later end of its lease, and nothing else changes", () => {
-  expect(transitions.renew(TableName, hold, 3000)).toEqual({
+  expect(transitions.renew(TableName, lease, 3000)).toEqual({
     TableName,
     Key,
     UpdateExpression: "SET #status = :set_status, #gsiSortKey = :set_gsiSortKey",
@@ -83,7 +83,7 @@ it("renew: only my claim gets a later end of its lease, and nothing else changes
 })
 
 it("release: only my claim goes back to created, due as before", () => {
-  expect(transitions.release(TableName, hold)).toEqual({
+  expect(transitions.release(TableName, lease)).toEqual({
     TableName,
     Key,
     UpdateExpression: "SET #status = :set_status, #gsiSortKey = :set_gsiSortKey REMOVE #startedOn",
@@ -103,7 +103,7 @@ it("release: only my claim goes back to created, due as before", () => {
 })
 
 it("fence: undoes my claim, or refuses it when it comes late, and takes nothing from another", () => {
-  expect(transitions.fence(TableName, hold, 1000)).toEqual({
+  expect(transitions.fence(TableName, lease, 1000)).toEqual({
     TableName,
     Key,
     UpdateExpression: "SET #status = :set_status, #gsiSortKey = :set_gsiSortKey REMOVE #startedOn",
@@ -133,7 +133,7 @@ it("fence: undoes my claim, or refuses it when it comes late, and takes nothing 
 
 describe("fail", () => {
   it("sets my claim back to created, due later, with count and error", () => {
-    expect(transitions.fail(TableName, hold, retried)).toEqual({
+    expect(transitions.fail(TableName, lease, retried)).toEqual({
       TableName,
       Key,
       UpdateExpression:
@@ -166,7 +166,7 @@ describe("fail", () => {
   })
 
   it("makes my claim a dead letter that stays in the index, under the time of its occurrence", () => {
-    expect(transitions.fail(TableName, hold, dead)).toMatchObject({
+    expect(transitions.fail(TableName, lease, dead)).toMatchObject({
       UpdateExpression:
         "SET #status = :set_status, #retryCount = :set_retryCount, #lastError = :set_lastError, " +
         "#gsiSortKey = :set_gsiSortKey REMOVE #nextRetryAt, #crashCount",
@@ -182,7 +182,7 @@ describe("fail", () => {
   })
 
   it("also holds a claim whose renewal was written although its answer got lost", () => {
-    const unsure: Hold = { ...hold, unconfirmedLeaseEnd: 2500 }
+    const unsure: Lease = { ...lease, unconfirmedLeaseEnd: 2500 }
     for (const input of [
       transitions.fail(TableName, unsure, retried),
       transitions.release(TableName, unsure),
@@ -322,11 +322,11 @@ it("a claim that was won and released is refused when it arrives once more; any 
       values: input.ExpressionAttributeValues,
     })
   const stored = { ...toItem({ id: "e1", type: "t", payload: 1, occurredAt: new Date(0) }), gsiSortKey: 900 }
-  const claim = transitions.claim(TableName, hold, 1000)
-  const released = run(transitions.release(TableName, hold), run(claim, stored))
+  const claim = transitions.claim(TableName, lease, 1000)
+  const released = run(transitions.release(TableName, lease), run(claim, stored))
   expect(wins(claim, stored)).toBe(true)
   expect(wins(claim, released)).toBe(false)
-  expect(wins(transitions.claim(TableName, { ...hold, token: "t2" }, 1000), released)).toBe(true)
+  expect(wins(transitions.claim(TableName, { ...lease, token: "t2" }, 1000), released)).toBe(true)
 })
 
 it("every update asks whether the item is an event: by the token of a claim, by when it occurred, or by its attributes", () => {
@@ -339,11 +339,11 @@ it("every update asks whether the item is an event: by the token of a claim, by 
         ),
       )
   for (const input of [
-    transitions.claim(TableName, hold, 1000),
-    transitions.renew(TableName, hold, 3000),
-    transitions.release(TableName, hold),
-    transitions.fence(TableName, hold, 1000),
-    transitions.fail(TableName, hold, retried),
+    transitions.claim(TableName, lease, 1000),
+    transitions.renew(TableName, lease, 3000),
+    transitions.release(TableName, lease),
+    transitions.fence(TableName, lease, 1000),
+    transitions.fail(TableName, lease, retried),
     transitions.complete(TableName, { id: "e1", occurredAt: OCCURRED }, 1000),
     transitions.recover(TableName, { id: "e1", token: "r1" }, retried, 1, 3000),
     transitions.setAside(TableName, "e1", dead, retried),
@@ -355,12 +355,12 @@ it("every update asks whether the item is an event: by the token of a claim, by 
 
 it("no update works without a condition, and each refers to exactly the names and values it defines", () => {
   const inputs = [
-    transitions.claim(TableName, hold, 1000),
-    transitions.renew(TableName, hold, 3000),
-    transitions.release(TableName, hold),
-    transitions.fence(TableName, hold, 1000),
-    transitions.fail(TableName, hold, retried),
-    transitions.fail(TableName, hold, dead),
+    transitions.claim(TableName, lease, 1000),
+    transitions.renew(TableName, lease, 3000),
+    transitions.release(TableName, lease),
+    transitions.fence(TableName, lease, 1000),
+    transitions.fail(TableName, lease, retried),
+    transitions.fail(TableName, lease, dead),
     transitions.complete(TableName, { id: "e1", occurredAt: OCCURRED }, 1000),
     transitions.recover(TableName, { id: "e1", token: "r1" }, retried, 1, 3000),
     transitions.recover(TableName, { id: "e1", token: "r1" }, dead, undefined, 3000),

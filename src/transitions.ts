@@ -23,10 +23,10 @@ import { EventStatus } from "outbox-event-bus"
 import type { EventItem } from "./event-item.ts"
 
 /**
- * A worker's hold on one event. `token` is fresh for each claim. A worker of the original adapter that claims the
+ * A worker's lease on one event. `token` is fresh for each claim. A worker of the original adapter that claims the
  * event anew leaves the token on it, so "mine" means my token *and* the lease end that I last wrote.
  */
-export interface Hold {
+export interface Lease {
   readonly id: string
   readonly token: string
   /** Epoch milliseconds; renewing moves it. */
@@ -80,16 +80,21 @@ export function publish(tableName: string, item: EventItem): Put {
  * created → active, for one winner among any number of workers. Answers with the item as it is now, not as a stale
  * index showed it.
  */
-export function claim(tableName: string, hold: Hold, now: number): UpdateCommandInput {
-  return update(tableName, hold.id, {
-    set: { status: EventStatus.ACTIVE, gsiSortKey: hold.leaseEndsAt, startedOn: now, claimToken: hold.token },
+export function claim(tableName: string, lease: Lease, now: number): UpdateCommandInput {
+  return update(tableName, lease.id, {
+    set: {
+      status: EventStatus.ACTIVE,
+      gsiSortKey: lease.leaseEndsAt,
+      startedOn: now,
+      claimToken: lease.token,
+    },
     condition: `(${CONDITIONS.due} AND ${CONDITIONS.newClaim} AND ${CONDITIONS.anEvent}) OR (${CONDITIONS.done})`,
     values: {
       created: EventStatus.CREATED,
       now,
       next: EventStatus.ACTIVE,
-      mine: hold.token,
-      nextKey: hold.leaseEndsAt,
+      mine: lease.token,
+      nextKey: lease.leaseEndsAt,
     },
     returnItem: true,
     // Tells a rival's claim from an item that is no event.
@@ -98,14 +103,14 @@ export function claim(tableName: string, hold: Hold, now: number): UpdateCommand
 }
 
 /** active → active with a later end of the lease. */
-export function renew(tableName: string, hold: Hold, leaseEndsAt: number): UpdateCommandInput {
-  return updateMine(tableName, hold, { set: { status: EventStatus.ACTIVE, gsiSortKey: leaseEndsAt } })
+export function renew(tableName: string, lease: Lease, leaseEndsAt: number): UpdateCommandInput {
+  return updateMine(tableName, lease, { set: { status: EventStatus.ACTIVE, gsiSortKey: leaseEndsAt } })
 }
 
 /** active → created, as if it had never been claimed. */
-export function release(tableName: string, hold: Hold): UpdateCommandInput {
-  return updateMine(tableName, hold, {
-    set: { status: EventStatus.CREATED, gsiSortKey: hold.dueAt },
+export function release(tableName: string, lease: Lease): UpdateCommandInput {
+  return updateMine(tableName, lease, {
+    set: { status: EventStatus.CREATED, gsiSortKey: lease.dueAt },
     remove: ["startedOn"],
   })
 }
@@ -116,16 +121,16 @@ export function release(tableName: string, hold: Hold): UpdateCommandInput {
  *
  * @param claimedAt - What was `now` for the claim.
  */
-export function fence(tableName: string, hold: Hold, claimedAt: number): UpdateCommandInput {
-  return update(tableName, hold.id, {
+export function fence(tableName: string, lease: Lease, claimedAt: number): UpdateCommandInput {
+  return update(tableName, lease.id, {
     set: { status: EventStatus.CREATED, gsiSortKey: claimedAt + 1 },
     remove: ["startedOn"],
     condition: `(${CONDITIONS.mine}) OR (${CONDITIONS.due} AND ${CONDITIONS.anEvent})`,
     values: {
       active: EventStatus.ACTIVE,
-      mine: hold.token,
-      myLease: hold.leaseEndsAt,
-      myOtherLease: hold.leaseEndsAt,
+      mine: lease.token,
+      myLease: lease.leaseEndsAt,
+      myOtherLease: lease.leaseEndsAt,
       created: EventStatus.CREATED,
       now: claimedAt,
     },
@@ -133,9 +138,9 @@ export function fence(tableName: string, hold: Hold, claimedAt: number): UpdateC
 }
 
 /** active → created or failed, by the worker that holds the claim, which has survived the attempt. */
-export function fail(tableName: string, hold: Hold, attempt: FailedAttempt): UpdateCommandInput {
+export function fail(tableName: string, lease: Lease, attempt: FailedAttempt): UpdateCommandInput {
   const { set, remove } = failure(attempt)
-  return updateMine(tableName, hold, { set, remove: [...remove, "crashCount"] })
+  return updateMine(tableName, lease, { set, remove: [...remove, "crashCount"] })
 }
 
 /**
@@ -145,7 +150,7 @@ export function fail(tableName: string, hold: Hold, attempt: FailedAttempt): Upd
  */
 export function recover(
   tableName: string,
-  { id, token }: Pick<Hold, "id" | "token">,
+  { id, token }: Pick<Lease, "id" | "token">,
   attempt: FailedAttempt,
   seenCount: unknown,
   now: number,
@@ -238,17 +243,17 @@ interface Change {
  */
 function updateMine(
   tableName: string,
-  hold: Hold,
+  lease: Lease,
   change: Change & { set: { gsiSortKey: number } },
 ): UpdateCommandInput {
-  return update(tableName, hold.id, {
+  return update(tableName, lease.id, {
     ...change,
     condition: `(${CONDITIONS.mine}) OR (${CONDITIONS.done})`,
     values: {
       active: EventStatus.ACTIVE,
-      mine: hold.token,
-      myLease: hold.leaseEndsAt,
-      myOtherLease: hold.unconfirmedLeaseEnd ?? hold.leaseEndsAt,
+      mine: lease.token,
+      myLease: lease.leaseEndsAt,
+      myOtherLease: lease.unconfirmedLeaseEnd ?? lease.leaseEndsAt,
       next: change.set.status,
       nextKey: change.set.gsiSortKey,
     },

@@ -6,10 +6,10 @@ import {
   UpdateCommand,
   type UpdateCommandInput,
 } from "@aws-sdk/lib-dynamodb"
-import { failedAttempt, PROCESSING_TIMEOUT, setAside } from "../../src/attempt.ts"
+import { failedAttempt, PROCESSING_TIMEOUT, unreadableAttempt } from "../../src/attempt.ts"
 import { type Item, readActiveItem, readItem, toFailedEvent, toItem } from "../../src/event-item.ts"
 import { fromStored, numberOf } from "../../src/stored-value.ts"
-import type { FailedAttempt, Hold } from "../../src/transitions.ts"
+import type { FailedAttempt, Lease } from "../../src/transitions.ts"
 import * as transitions from "../../src/transitions.ts"
 import { BASE_BACKOFF_MS, LEASE_MS, MAX_RETRIES } from "./circumstances.ts"
 import type { Place, SystemWorker } from "./system.ts"
@@ -17,7 +17,7 @@ import type { Wire } from "./wire.ts"
 
 type Written = { item: Item | undefined } | "refused" | "error"
 interface Held {
-  hold: Hold
+  lease: Lease
   retryCount: number
   occurredAt: Date
 }
@@ -66,26 +66,26 @@ export function buildersWorker(wire: Wire, { tableName }: Place): SystemWorker {
     claim: async (row) => {
       const now = Date.now()
       const { id } = row
-      const hold: Hold = {
+      const lease: Lease = {
         id,
         token: randomUUID(),
         leaseEndsAt: now + LEASE_MS,
         dueAt: numberOf(row.gsiSortKey) as number,
       }
-      const written = await write(transitions.claim(tableName, hold, now))
+      const written = await write(transitions.claim(tableName, lease, now))
       if (written === "error") {
-        await write(transitions.fence(tableName, hold, now))
+        await write(transitions.fence(tableName, lease, now))
         return "error"
       }
       if (written === "refused") return "lost"
       const item = written.item as Item
       const read = readItem(item)
       if ("unreadable" in read) {
-        await settle(transitions.fail(tableName, hold, setAside(item, read.unreadable)))
+        await settle(transitions.fail(tableName, lease, unreadableAttempt(item, read.unreadable)))
         reports.push("ValidationError")
         return "unreadable"
       }
-      holds.set(id, { hold, retryCount: read.retryCount, occurredAt: read.event.occurredAt })
+      holds.set(id, { lease, retryCount: read.retryCount, occurredAt: read.event.occurredAt })
       return "won"
     },
     complete: async (id) => {
@@ -94,27 +94,27 @@ export function buildersWorker(wire: Wire, { tableName }: Place): SystemWorker {
       return "done"
     },
     release: async (id) => {
-      await settle(transitions.release(tableName, drop(id).hold))
+      await settle(transitions.release(tableName, drop(id).lease))
       return "done"
     },
     fail: async (id) => {
-      const { hold, retryCount, occurredAt } = drop(id)
-      const attempt = attemptOf(new Error("handler"), retryCount, occurredAt, hold.dueAt)
-      const written = await settle(transitions.fail(tableName, hold, attempt))
+      const { lease, retryCount, occurredAt } = drop(id)
+      const attempt = attemptOf(new Error("handler"), retryCount, occurredAt, lease.dueAt)
+      const written = await settle(transitions.fail(tableName, lease, attempt))
       report(written === "refused" ? undefined : attempt)
       return "done"
     },
     renew: async (id) => {
-      const { hold } = holds.get(id) as Held
-      hold.unconfirmedLeaseEnd ??= Date.now() + LEASE_MS
-      const written = await write(transitions.renew(tableName, hold, hold.unconfirmedLeaseEnd))
+      const { lease } = holds.get(id) as Held
+      lease.unconfirmedLeaseEnd ??= Date.now() + LEASE_MS
+      const written = await write(transitions.renew(tableName, lease, lease.unconfirmedLeaseEnd))
       if (written === "error") return "error"
       if (written === "refused") {
         drop(id)
         return "lost"
       }
-      hold.leaseEndsAt = hold.unconfirmedLeaseEnd
-      hold.unconfirmedLeaseEnd = undefined
+      lease.leaseEndsAt = lease.unconfirmedLeaseEnd
+      lease.unconfirmedLeaseEnd = undefined
       return "renewed"
     },
     recover: async (row) => {
@@ -134,7 +134,7 @@ export function buildersWorker(wire: Wire, { tableName }: Place): SystemWorker {
         report(attempt)
         return "done"
       }
-      const aside = setAside(written.item as Item, read.unreadable)
+      const aside = unreadableAttempt(written.item as Item, read.unreadable)
       if ((await write(transitions.setAside(tableName, id, aside, attempt))) === "error") return "error"
       reports.push("ValidationError")
       return "done"

@@ -89,7 +89,7 @@ export class History {
 
   private heldToken(step: Step): string | undefined {
     if (!("worker" in step) || !("id" in step)) return undefined
-    const token = this.world.worker(step.worker).holds.get(step.id)?.hold.token
+    const token = this.world.worker(step.worker).holds.get(step.id)?.lease.token
     return token && this.tokens.get(token)
   }
 

@@ -8,10 +8,10 @@ import {
   showRows,
 } from "./circumstances.ts"
 import type { ModelWire } from "./model-wire.ts"
-import type { ModelAttempt, ModelHold } from "./table-model.ts"
+import type { ModelAttempt, ModelLease } from "./table-model.ts"
 
 interface Held {
-  hold: ModelHold
+  lease: ModelLease
   /** As the claim has shown them. */
   retryCount: number
   occurredAt: number
@@ -60,28 +60,28 @@ export class ModelWorker {
   claim(id: string): string {
     const now = this.clock()
     const dueAt = (this.due.get(id) as SeenRow).gsiSortKey
-    const hold: ModelHold = { id, token: this.wire.newToken("claim"), leaseEndsAt: now + LEASE_MS, dueAt }
+    const lease: ModelLease = { id, token: this.wire.newToken("claim"), leaseEndsAt: now + LEASE_MS, dueAt }
     const result = this.wire.write({
       kind: "claim",
       id,
-      token: hold.token,
-      leaseEndsAt: hold.leaseEndsAt,
+      token: lease.token,
+      leaseEndsAt: lease.leaseEndsAt,
       now,
     })
     if (result === "error") {
       // Perhaps it was claimed after all, or will be.
-      this.wire.write({ kind: "fence", id, hold, claimedAt: now })
+      this.wire.write({ kind: "fence", id, lease, claimedAt: now })
       return "error"
     }
     if (result === "refused") return "lost"
     const item = this.wire.table.get(id)
     if (!item) throw new Error("a write can't have succeeded without its item")
     if (item.isDamaged) {
-      this.wire.settle({ kind: "fail", id, hold, attempt: this.aside(id) })
+      this.wire.settle({ kind: "fail", id, lease, attempt: this.aside(id) })
       this.wire.reports.push("ValidationError")
       return "unreadable"
     }
-    this.holds.set(id, { hold, retryCount: item.retryCount, occurredAt: item.occurredAt })
+    this.holds.set(id, { lease, retryCount: item.retryCount, occurredAt: item.occurredAt })
     return "won"
   }
 
@@ -92,31 +92,31 @@ export class ModelWorker {
   }
 
   release(id: string): string {
-    this.wire.settle({ kind: "release", id, hold: this.drop(id).hold })
+    this.wire.settle({ kind: "release", id, lease: this.drop(id).lease })
     return "done"
   }
 
   fail(id: string): string {
-    const { hold, retryCount, occurredAt } = this.drop(id)
-    const attempt = failedAttempt("handler", retryCount, occurredAt, hold.dueAt, this.clock())
-    const result = this.wire.settle({ kind: "fail", id, hold, attempt })
+    const { lease, retryCount, occurredAt } = this.drop(id)
+    const attempt = failedAttempt("handler", retryCount, occurredAt, lease.dueAt, this.clock())
+    const result = this.wire.settle({ kind: "fail", id, lease, attempt })
     this.reportAttempt(result === "written" ? attempt : undefined)
     return "done"
   }
 
   renew(id: string): string {
-    const { hold } = this.holds.get(id) as { hold: ModelHold }
+    const { lease } = this.holds.get(id) as { lease: ModelLease }
     // As long as it is not known whether a renewal was written, the same one is tried again.
-    hold.unconfirmedLeaseEnd ??= this.clock() + LEASE_MS
-    const leaseEndsAt = hold.unconfirmedLeaseEnd
-    const result = this.wire.write({ kind: "renew", id, hold: { ...hold }, leaseEndsAt })
+    lease.unconfirmedLeaseEnd ??= this.clock() + LEASE_MS
+    const leaseEndsAt = lease.unconfirmedLeaseEnd
+    const result = this.wire.write({ kind: "renew", id, lease: { ...lease }, leaseEndsAt })
     if (result === "error") return "error"
     if (result === "refused") {
       this.drop(id)
       return "lost"
     }
-    hold.leaseEndsAt = leaseEndsAt
-    delete hold.unconfirmedLeaseEnd
+    lease.leaseEndsAt = leaseEndsAt
+    delete lease.unconfirmedLeaseEnd
     return "renewed"
   }
 

@@ -1,7 +1,7 @@
 /** A worker that takes its steps with the adapter's own methods, the private ones too, one at a time. */
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { OperationalError, type OutboxError, ValidationError } from "outbox-event-bus"
-import type { Claim, EventLife } from "../../src/event-life.ts"
+import type { Claim, EventOperations } from "../../src/event-operations.ts"
 import { DynamoDBAwsSdkOutbox } from "../../src/index.ts"
 import type { Row } from "../../src/status-index.ts"
 import { BASE_BACKOFF_MS, LEASE_MS, MAX_RETRIES } from "./circumstances.ts"
@@ -9,7 +9,7 @@ import type { Place, SystemWorker } from "./system.ts"
 import type { Wire } from "./wire.ts"
 
 /** The steps that are private. */
-interface Steps extends EventLife {
+interface Steps extends EventOperations {
   errors: { onError: (error: OutboxError) => void }
   abandoned: { idle(): Promise<void> }
   recover(row: Row): Promise<void>
@@ -66,9 +66,9 @@ export function outboxWorker(wire: Wire, place: Place): SystemWorker {
       return "done"
     },
     renew: async (id) => {
-      const { hold } = claims.get(id) as Claim
+      const { lease } = claims.get(id) as Claim
       try {
-        if (await steps.renew(hold, Date.now() + LEASE_MS)) return "renewed"
+        if (await steps.renew(lease, Date.now() + LEASE_MS)) return "renewed"
         claims.delete(id)
         return "lost"
       } catch {

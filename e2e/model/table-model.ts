@@ -24,7 +24,7 @@ export interface ModelItem {
 export type Table = Map<string, ModelItem>
 
 /** What a worker knows of a claim of its own. */
-export interface ModelHold {
+export interface ModelLease {
   id: string
   token: Token
   leaseEndsAt: number
@@ -43,10 +43,10 @@ export interface ModelAttempt {
 export type Write =
   | { kind: "publish"; events: readonly { id: string; occurredAt: number }[] }
   | { kind: "claim"; id: string; token: Token; leaseEndsAt: number; now: number }
-  | { kind: "renew"; id: string; hold: ModelHold; leaseEndsAt: number }
-  | { kind: "release"; id: string; hold: ModelHold }
-  | { kind: "fence"; id: string; hold: ModelHold; claimedAt: number }
-  | { kind: "fail"; id: string; hold: ModelHold; attempt: ModelAttempt }
+  | { kind: "renew"; id: string; lease: ModelLease; leaseEndsAt: number }
+  | { kind: "release"; id: string; lease: ModelLease }
+  | { kind: "fence"; id: string; lease: ModelLease; claimedAt: number }
+  | { kind: "fail"; id: string; lease: ModelLease; attempt: ModelAttempt }
   | { kind: "complete"; id: string; occurredAt: number; now: number }
   | {
       kind: "recover"
@@ -89,15 +89,15 @@ function isAllowed(item: ModelItem, write: Update): boolean {
         isDone(item, "active", write.token, write.leaseEndsAt)
       )
     case "renew":
-      return isMine(item, write.hold) || isDone(item, "active", write.hold.token, write.leaseEndsAt)
+      return isMine(item, write.lease) || isDone(item, "active", write.lease.token, write.leaseEndsAt)
     case "release":
-      return isMine(item, write.hold) || isDone(item, "created", write.hold.token, write.hold.dueAt)
+      return isMine(item, write.lease) || isDone(item, "created", write.lease.token, write.lease.dueAt)
     case "fence":
-      return isMine(item, write.hold) || (item.status === "created" && key <= write.claimedAt)
+      return isMine(item, write.lease) || (item.status === "created" && key <= write.claimedAt)
     case "fail":
       return (
-        isMine(item, write.hold) ||
-        isDone(item, write.attempt.status, write.hold.token, write.attempt.gsiSortKey)
+        isMine(item, write.lease) ||
+        isDone(item, write.attempt.status, write.lease.token, write.attempt.gsiSortKey)
       )
     case "complete": {
       const wasClaimed = item.claimToken !== undefined || item.startedOn !== undefined
@@ -115,9 +115,9 @@ function isAllowed(item: ModelItem, write: Update): boolean {
   }
 }
 
-function isMine({ status, claimToken, gsiSortKey }: ModelItem, hold: ModelHold): boolean {
-  const leases = [hold.leaseEndsAt, hold.unconfirmedLeaseEnd]
-  return status === "active" && claimToken === hold.token && leases.includes(gsiSortKey)
+function isMine({ status, claimToken, gsiSortKey }: ModelItem, lease: ModelLease): boolean {
+  const leases = [lease.leaseEndsAt, lease.unconfirmedLeaseEnd]
+  return status === "active" && claimToken === lease.token && leases.includes(gsiSortKey)
 }
 
 /** The same write was carried out before, and only its answer got lost. */
@@ -135,7 +135,7 @@ function change(item: ModelItem, write: Update): void {
       item.gsiSortKey = write.leaseEndsAt
       return
     case "release":
-      Object.assign(item, { status: "created", gsiSortKey: write.hold.dueAt })
+      Object.assign(item, { status: "created", gsiSortKey: write.lease.dueAt })
       delete item.startedOn
       return
     case "fence":

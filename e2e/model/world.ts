@@ -38,8 +38,8 @@ export class World {
         return this.worker(step.worker).holds.has(step.id)
       case "renew": {
         // A worker whose clock was set back leaves a lease alone that is long enough.
-        const hold = this.worker(step.worker).holds.get(step.id)?.hold
-        return hold !== undefined && this.worker(step.worker).clock() + LEASE_MS > hold.leaseEndsAt
+        const lease = this.worker(step.worker).holds.get(step.id)?.lease
+        return lease !== undefined && this.worker(step.worker).clock() + LEASE_MS > lease.leaseEndsAt
       }
       case "late":
         return step.write < this.wire.past.length

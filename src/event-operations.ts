@@ -3,11 +3,11 @@ import type { BusEvent } from "outbox-event-bus"
 import type { Marks } from "./admission.ts"
 import type { Page } from "./requests.ts"
 import type { DuePageRequest, PageRequest, Row } from "./status-index.ts"
-import type { Hold } from "./transitions.ts"
+import type { Lease } from "./transitions.ts"
 
 /** An event that this worker has claimed. */
 export interface Claim extends Marks {
-  readonly hold: Hold
+  readonly lease: Lease
   readonly event: BusEvent
   /** When the event occurred, whatever its handler makes of the event. */
   readonly occurredAt: Date
@@ -28,7 +28,7 @@ export type ClaimOutcome =
   | { kind: "impossible"; error: unknown }
 
 /** The reads and writes that the relay puts in order. Those that end a claim report their errors and do not reject. */
-export interface EventLife {
+export interface EventOperations {
   /** Reads a page of due events from the index. */
   due(request: DuePageRequest): Promise<Page>
   /** Reads what is known of a due event without claiming it; `undefined` when it is not there to be claimed. */
@@ -38,7 +38,7 @@ export interface EventLife {
    * @param limitMs - How long to wait for the response; default: as long as for any.
    * @returns false if the claim is lost.
    */
-  renew(hold: Hold, leaseEndsAt: number, limitMs?: number): Promise<boolean>
+  renew(lease: Lease, leaseEndsAt: number, limitMs?: number): Promise<boolean>
   release(claim: Claim): Promise<void>
   complete(claim: Claim): Promise<void>
   fail(claim: Claim, error: unknown): Promise<void>

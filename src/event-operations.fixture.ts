@@ -1,8 +1,8 @@
-/** A table of events in memory, behind the EventLife of one or more workers, and what was seen of it. */
+/** A table of events in memory, behind the EventOperations of one or more workers, and what was seen of it. */
 import { vi } from "vitest"
-import type { ClaimOutcome, EventLife } from "./event-life.ts"
+import type { ClaimOutcome, EventOperations } from "./event-operations.ts"
 import { IndexRows } from "./index-rows.fixture.ts"
-import type { Hold } from "./transitions.ts"
+import type { Lease } from "./transitions.ts"
 
 type Status = "created" | "active" | "completed" | "failed"
 
@@ -66,7 +66,7 @@ export class EventTable {
   }
 
   /** The event that is claimed with this token, if it still is. */
-  heldAs({ id, token }: Pick<Hold, "id" | "token">): StoredEvent | undefined {
+  heldAs({ id, token }: Pick<Lease, "id" | "token">): StoredEvent | undefined {
     const event = this.events.get(id)
     return event?.status === "active" && event.token === token ? event : undefined
   }
@@ -74,16 +74,16 @@ export class EventTable {
   /** One worker's view of the table; each function is a mock, to be watched or made to fail. */
   life() {
     return {
-      due: vi.fn<EventLife["due"]>(async (request) => {
+      due: vi.fn<EventOperations["due"]>(async (request) => {
         await this.takes("due")
         return this.index.read(request)
       }),
-      look: vi.fn<EventLife["look"]>(async ({ id }) => {
+      look: vi.fn<EventOperations["look"]>(async ({ id }) => {
         await this.takes("look")
         const event = this.events.get(id)
         return event?.status === "created" ? { ...event } : undefined
       }),
-      claim: vi.fn<EventLife["claim"]>(async (row): Promise<ClaimOutcome> => {
+      claim: vi.fn<EventOperations["claim"]>(async (row): Promise<ClaimOutcome> => {
         await this.takes("claim")
         const event = this.events.get(row.id)
         if (event?.status !== "created") return { kind: "lost" }
@@ -93,12 +93,12 @@ export class EventTable {
         Object.assign(event, { status: "active", token, leaseEndsAt })
         this.index.delete(row.id)
         const { retryCount, crashCount, isLastAttempt } = event
-        const hold = { id: row.id, token, leaseEndsAt, dueAt }
+        const lease = { id: row.id, token, leaseEndsAt, dueAt }
         const occurredAt = new Date(dueAt)
         const busEvent = { id: row.id, type: "t", payload: row.id, occurredAt }
         const storedOccurredAt = occurredAt.toISOString()
         const claim = {
-          hold,
+          lease,
           event: busEvent,
           occurredAt,
           storedOccurredAt,
@@ -108,34 +108,34 @@ export class EventTable {
         }
         return { kind: "won", claim }
       }),
-      renew: vi.fn<EventLife["renew"]>(async (hold, leaseEndsAt) => {
+      renew: vi.fn<EventOperations["renew"]>(async (lease, leaseEndsAt) => {
         await this.takes("renew")
-        const event = this.heldAs(hold)
+        const event = this.heldAs(lease)
         if (!event) return false
         event.leaseEndsAt = leaseEndsAt
-        hold.leaseEndsAt = leaseEndsAt
+        lease.leaseEndsAt = leaseEndsAt
         return true
       }),
-      release: vi.fn<EventLife["release"]>(async (claim) => {
+      release: vi.fn<EventOperations["release"]>(async (claim) => {
         await this.takes("release")
-        const event = this.heldAs(claim.hold)
+        const event = this.heldAs(claim.lease)
         if (!event) return
         event.status = "created"
-        this.index.put({ id: claim.hold.id, gsiSortKey: claim.hold.dueAt })
+        this.index.put({ id: claim.lease.id, gsiSortKey: claim.lease.dueAt })
       }),
-      complete: vi.fn<EventLife["complete"]>(async (claim) => {
+      complete: vi.fn<EventOperations["complete"]>(async (claim) => {
         await this.takes("complete")
-        const event = this.events.get(claim.hold.id)
+        const event = this.events.get(claim.lease.id)
         if (event) event.status = "completed"
-        this.index.delete(claim.hold.id)
+        this.index.delete(claim.lease.id)
       }),
-      fail: vi.fn<EventLife["fail"]>(async (claim) => {
+      fail: vi.fn<EventOperations["fail"]>(async (claim) => {
         await this.takes("fail")
-        const event = this.heldAs(claim.hold)
-        if (event) this.endAttempt(claim.hold.id, event)
+        const event = this.heldAs(claim.lease)
+        if (event) this.endAttempt(claim.lease.id, event)
       }),
-      claimFailed: vi.fn<EventLife["claimFailed"]>(),
-      interrupted: vi.fn<EventLife["interrupted"]>(),
+      claimFailed: vi.fn<EventOperations["claimFailed"]>(),
+      interrupted: vi.fn<EventOperations["interrupted"]>(),
     }
   }
 
