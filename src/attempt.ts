@@ -2,7 +2,7 @@
 import { type BusEvent, EventStatus } from "outbox-event-bus"
 import { MAX_DELAY_MS } from "./background-timer.ts"
 import { errorText } from "./error-text.ts"
-import { type Item, toFailedEvent } from "./event-item.ts"
+import { type Item, toFailedEvent } from "./item/event-item.ts"
 import type { FailedAttempt } from "./transitions.ts"
 
 /** The error of an attempt whose lease expired. What marks the event is its `crashCount`: a handler may throw the same text. */

@@ -4,7 +4,7 @@
  */
 import type { TransactWriteCommandInput } from "@aws-sdk/lib-dynamodb"
 import { BatchSizeLimitError, ValidationError } from "outbox-event-bus"
-import { DuplicateEventIdError } from "./publish-errors.ts"
+import { DuplicateEventIdError } from "./item/publish-errors.ts"
 import { described } from "./shown.ts"
 import { itemsOf } from "./transaction-storage.ts"
 

@@ -2,7 +2,7 @@ import { NumberValue } from "@aws-sdk/lib-dynamodb"
 import { OperationalError, ValidationError } from "outbox-event-bus"
 import { describe, expect, it, vi } from "vitest"
 import { listDeadLetters, retryDeadLetters } from "./dead-letters.ts"
-import type { Item } from "./event-item.ts"
+import type { Item } from "./item/event-item.ts"
 import { RequestDeadline } from "./request-deadline.ts"
 import { Requests } from "./requests.ts"
 

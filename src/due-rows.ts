@@ -7,10 +7,10 @@
  * refused claims stay rare.
  */
 
+import { numberOf } from "./item/stored-value.ts"
 import { RecentRows } from "./recent-rows.ts"
 import type { Page } from "./requests.ts"
 import type { DuePageRequest, Row } from "./status-index.ts"
-import { numberOf } from "./stored-value.ts"
 
 /** Where a page begins; `{}` is the start: the event that is due longest. */
 type Place = Pick<DuePageRequest, "from" | "startAfter">

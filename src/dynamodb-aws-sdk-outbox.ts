@@ -29,6 +29,7 @@ import { Delivery } from "./delivery.ts"
 import { documentClientFor } from "./document-client.ts"
 import { isNamed } from "./dynamodb-errors.ts"
 import { ErrorReporter } from "./error-reporter.ts"
+import type { Claim, ClaimOutcome, EventOperations, StuckEvents } from "./event-operations.ts"
 import {
   foreignItem,
   type Item,
@@ -37,14 +38,13 @@ import {
   readItem,
   toFailedEvent,
   toItem,
-} from "./event-item.ts"
-import type { Claim, ClaimOutcome, EventOperations, StuckEvents } from "./event-operations.ts"
-import { EventAlreadyPublishedError } from "./publish-errors.ts"
+} from "./item/event-item.ts"
+import { EventAlreadyPublishedError } from "./item/publish-errors.ts"
+import { numberOf } from "./item/stored-value.ts"
 import { RequestDeadline } from "./request-deadline.ts"
 import type { Page } from "./requests.ts"
 import { Requests, type WriteOutcome } from "./requests.ts"
 import { type DuePageRequest, dueEvents, type Row, stuckEvents } from "./status-index.ts"
-import { numberOf } from "./stored-value.ts"
 import {
   dynamodbAwsSdkTransactionStorage,
   onTransactionEnd,

@@ -7,7 +7,7 @@ export {
   DuplicateEventIdError,
   EventAlreadyPublishedError,
   UnstorableEventError,
-} from "./publish-errors.ts"
+} from "./item/publish-errors.ts"
 export {
   dynamodbAwsSdkTransactionStorage,
   getDynamoDBAwsSdkCollector,

@@ -12,8 +12,8 @@ import type { BusEvent, OutboxError } from "outbox-event-bus"
 import { vi } from "vitest"
 import type { DynamoDBAwsSdkOutboxConfig } from "./config.ts"
 import { DynamoDBAwsSdkOutbox } from "./dynamodb-aws-sdk-outbox.ts"
-import type { Item } from "./event-item.ts"
 import { NOW } from "./fake-clock.fixture.ts"
+import type { Item } from "./item/event-item.ts"
 import { CONDITIONS } from "./transitions.ts"
 
 export type Step =

@@ -5,7 +5,7 @@ import { BatchWriteCommand, type DynamoDBDocumentClient } from "@aws-sdk/lib-dyn
 import { createOutboxTable } from "@outbox-event-bus/dynamodb-dev"
 import type { BusEvent } from "outbox-event-bus"
 import { documentClientFor } from "../../src/document-client.ts"
-import { toItem } from "../../src/event-item.ts"
+import { toItem } from "../../src/item/event-item.ts"
 
 export const EVENT_TYPE = "order.placed"
 

@@ -1,6 +1,6 @@
 /** Runs a history on the model and on a system side by side, and compares them after every step. */
 import assert from "node:assert/strict"
-import { numberOf } from "../../src/stored-value.ts"
+import { numberOf } from "../../src/item/stored-value.ts"
 import { buildersWorker } from "./builders-worker.ts"
 import { IDS, LEASE_MS, type Projection } from "./circumstances.ts"
 import { outboxWorker } from "./outbox-worker.ts"

@@ -2,8 +2,8 @@
  * The promises of the design, checked after every step on what the engine really holds. They know nothing of the model:
  * an error that model and code have in common is seen here.
  */
-import type { Item } from "../../src/event-item.ts"
-import { numberOf } from "../../src/stored-value.ts"
+import type { Item } from "../../src/item/event-item.ts"
+import { numberOf } from "../../src/item/stored-value.ts"
 import { MAX_RETRIES, type Outcome } from "./circumstances.ts"
 import type { Step } from "./step.ts"
 

@@ -2,7 +2,7 @@
  * DynamoDB's expressions on plain items: conditions (of writes and of keys) and updates, as far as the outbox writes them.
  * What it doesn't know it refuses, so that a test can't pass on a condition that was never evaluated.
  */
-import type { Item } from "../event-item.ts"
+import type { Item } from "../item/event-item.ts"
 
 /** What `#name` and `:value` in an expression stand for. */
 export interface Placeholders {

@@ -1,5 +1,5 @@
 /** A stored value as it is when it has been to DynamoDB and back: a copy in which numbers, maps and sets are what is read. */
-import { fromStored } from "../stored-value.ts"
+import { fromStored } from "../item/stored-value.ts"
 
 /** @param value - What `toStored` makes, or an item of such values. */
 export function readBack(value: unknown): unknown {

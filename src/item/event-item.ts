@@ -3,9 +3,10 @@
  */
 import { types } from "node:util"
 import { type BusEvent, EventStatus, type FailedBusEvent, ValidationError } from "outbox-event-bus"
+import { listed, quoted, shown } from "../shown.ts"
+import { warnOnce } from "../warnings.ts"
 import { MAX_ITEM_BYTES, storedBytes } from "./item-size.ts"
 import { UnstorableEventError } from "./publish-errors.ts"
-import { listed, quoted, shown } from "./shown.ts"
 import {
   fromStored,
   fromStoredLeniently,
@@ -14,7 +15,6 @@ import {
   toStored,
   UnstorableValueError,
 } from "./stored-value.ts"
-import { warnOnce } from "./warnings.ts"
 
 /** An item as `@aws-sdk/lib-dynamodb` reads it: anything may have been written there by anyone. */
 export type Item = Record<string, unknown>

@@ -1,8 +1,8 @@
 import { DynamoDBDocumentClient, GetCommand, NumberValue, PutCommand } from "@aws-sdk/lib-dynamodb"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { clientOnWire } from "../wire.fixture.ts"
 import { fromStored, fromStoredLeniently, toStored, UnstorableValueError } from "./stored-value.ts"
-import { clientOnWire } from "./wire.fixture.ts"
 
 const { client, sent } = clientOnWire(({ operation }) =>
   operation === "GetItem" ? { Item: sent.at(-2)?.input.Item } : {},
