@@ -2,7 +2,7 @@
  * Claims whose outcome is unknown: no response came, or the SDK ran out of attempts. Such a claim may have been carried out, or may
  * still be. Left alone, it would count as an attempt that never ran, so each is fenced: undone, and refused should it come late.
  */
-import { forEachBounded } from "./bounded.ts"
+import { forEachBounded } from "./database/bounded.ts"
 import type { Lease } from "./transitions.ts"
 
 const FENCES_AT_ONCE = 10

@@ -1,8 +1,8 @@
 /** The dead letters, for operators: listing them, and setting them back. */
 import { EventStatus, type FailedBusEvent, OperationalError, ValidationError } from "outbox-event-bus"
-import { forEachBounded } from "./bounded.ts"
+import { forEachBounded } from "./database/bounded.ts"
+import type { Requests } from "./database/requests.ts"
 import { type Item, isEventItem, toFailedEvent } from "./item/event-item.ts"
-import type { Requests } from "./requests.ts"
 import { listed } from "./shown.ts"
 import { failedEvents, type Row, type StatusIndex } from "./status-index.ts"
 import { retry } from "./transitions.ts"

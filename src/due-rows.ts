@@ -7,9 +7,9 @@
  * refused claims stay rare.
  */
 
+import type { Page } from "./database/requests.ts"
 import { numberOf } from "./item/stored-value.ts"
 import { RecentRows } from "./recent-rows.ts"
-import type { Page } from "./requests.ts"
 import type { DuePageRequest, Row } from "./status-index.ts"
 
 /** Where a page begins; `{}` is the start: the event that is due longest. */

@@ -24,10 +24,13 @@ import {
 } from "./attempt.ts"
 import { assertDistinctIds, assertRoomFor, type DynamoDBAwsSdkTransactionCollector } from "./collector.ts"
 import { type DynamoDBAwsSdkOutboxConfig, type ResolvedConfig, resolveConfig } from "./config.ts"
+import { documentClientFor } from "./database/document-client.ts"
+import { isNamed } from "./database/dynamodb-errors.ts"
+import { RequestDeadline } from "./database/request-deadline.ts"
+import type { Page } from "./database/requests.ts"
+import { Requests, type WriteOutcome } from "./database/requests.ts"
 import { listDeadLetters, retryDeadLetters } from "./dead-letters.ts"
 import { Delivery } from "./delivery.ts"
-import { documentClientFor } from "./document-client.ts"
-import { isNamed } from "./dynamodb-errors.ts"
 import { ErrorReporter } from "./error-reporter.ts"
 import type { Claim, ClaimOutcome, EventOperations, StuckEvents } from "./event-operations.ts"
 import {
@@ -41,9 +44,6 @@ import {
 } from "./item/event-item.ts"
 import { EventAlreadyPublishedError } from "./item/publish-errors.ts"
 import { numberOf } from "./item/stored-value.ts"
-import { RequestDeadline } from "./request-deadline.ts"
-import type { Page } from "./requests.ts"
-import { Requests, type WriteOutcome } from "./requests.ts"
 import { type DuePageRequest, dueEvents, type Row, stuckEvents } from "./status-index.ts"
 import {
   dynamodbAwsSdkTransactionStorage,

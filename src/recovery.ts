@@ -1,8 +1,8 @@
 /** When to look for events whose lease is over, and how: only as often as leases need it, page by page. */
 import { ValidationError } from "outbox-event-bus"
-import { forEachBounded } from "./bounded.ts"
+import { forEachBounded } from "./database/bounded.ts"
+import type { Page } from "./database/requests.ts"
 import type { StuckEvents } from "./event-operations.ts"
-import type { Page } from "./requests.ts"
 import type { Row } from "./status-index.ts"
 import { TroubledRows } from "./troubled-rows.ts"
 

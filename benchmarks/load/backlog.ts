@@ -4,7 +4,7 @@ import { DeleteTableCommand, type DynamoDBClient } from "@aws-sdk/client-dynamod
 import { BatchWriteCommand, type DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb"
 import { createOutboxTable } from "@outbox-event-bus/dynamodb-dev"
 import type { BusEvent } from "outbox-event-bus"
-import { documentClientFor } from "../../src/document-client.ts"
+import { documentClientFor } from "../../src/database/document-client.ts"
 import { toItem } from "../../src/item/event-item.ts"
 
 export const EVENT_TYPE = "order.placed"

@@ -8,7 +8,7 @@ import {
   type UpdateCommandInput,
 } from "@aws-sdk/lib-dynamodb"
 import { clientFor } from "../../packages/dynamodb-dev/src/index.ts"
-import { documentClientFor } from "../../src/document-client.ts"
+import { documentClientFor } from "../../src/database/document-client.ts"
 import { ATTEMPTS } from "./circumstances.ts"
 import type { Fate } from "./step.ts"
 

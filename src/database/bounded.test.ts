@@ -1,5 +1,5 @@
 import { expect, it } from "vitest"
-import { allPromisesRun, deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
+import { allPromisesRun, deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { forEachBounded } from "./bounded.ts"
 
 it("runs for every item, at most so many at once", async () => {

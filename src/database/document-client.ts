@@ -8,7 +8,7 @@
  */
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { DynamoDBDocumentClient, type TranslateConfig } from "@aws-sdk/lib-dynamodb"
-import { refuse } from "./config.ts"
+import { refuse } from "../config.ts"
 
 const OWN_OPTIONS: TranslateConfig = {
   marshallOptions: { removeUndefinedValues: true },

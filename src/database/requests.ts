@@ -13,11 +13,11 @@ import {
   UpdateCommand,
   type UpdateCommandInput,
 } from "@aws-sdk/lib-dynamodb"
-import type { TransactWriteItem } from "./collector.ts"
+import type { TransactWriteItem } from "../collector.ts"
+import { type Item, isEventItem } from "../item/event-item.ts"
+import type { Row } from "../status-index.ts"
 import { isNamed, wrongTable } from "./dynamodb-errors.ts"
-import { type Item, isEventItem } from "./item/event-item.ts"
 import type { RequestDeadline, SendOptions } from "./request-deadline.ts"
-import type { Row } from "./status-index.ts"
 
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 2000
