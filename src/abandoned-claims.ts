@@ -3,7 +3,7 @@
  * still be. Left alone, it would count as an attempt that never ran, so each is fenced: undone, and refused should it come late.
  */
 import { forEachBounded } from "./database/bounded.ts"
-import type { Lease } from "./transitions.ts"
+import type { Lease } from "./state/transitions.ts"
 
 const FENCES_AT_ONCE = 10
 /** Due queries follow each other closely; an item that can't be written now can't be written a moment later either. */

@@ -6,11 +6,11 @@ import { mustNotWait, suspicionOf } from "./admission.ts"
 import { ClaimQueue, Queued } from "./claim-queue.ts"
 import { ClaimWindow } from "./claim-window.ts"
 import { DueRows } from "./due-rows.ts"
-import type { Claim, ClaimOutcome, EventOperations } from "./event-operations.ts"
 import { FailedClaims } from "./failed-claims.ts"
 import type { LeasedEvent, LeaseKeeper } from "./lease-keeper.ts"
 import type { Poll } from "./poll.ts"
 import type { Running } from "./running.ts"
+import type { Claim, ClaimOutcome, EventOperations } from "./state/event-operations.ts"
 
 /** Released events that keep their place in the queue. Behind more than these, nothing is claimed. */
 const MAX_WAITING = 1000

@@ -14,14 +14,6 @@ import {
 } from "outbox-event-bus"
 import { AbandonedClaims } from "./abandoned-claims.ts"
 import type { Marks } from "./admission.ts"
-import {
-  asksForRelease,
-  failedAttempt,
-  PROCESSING_TIMEOUT,
-  RELEASE,
-  retryDelay,
-  unreadableAttempt,
-} from "./attempt.ts"
 import { assertDistinctIds, assertRoomFor, type DynamoDBAwsSdkTransactionCollector } from "./collector.ts"
 import { type DynamoDBAwsSdkOutboxConfig, type ResolvedConfig, resolveConfig } from "./config.ts"
 import { documentClientFor } from "./database/document-client.ts"
@@ -32,7 +24,6 @@ import { Requests, type WriteOutcome } from "./database/requests.ts"
 import { listDeadLetters, retryDeadLetters } from "./dead-letters.ts"
 import { Delivery } from "./delivery.ts"
 import { ErrorReporter } from "./error-reporter.ts"
-import type { Claim, ClaimOutcome, EventOperations, StuckEvents } from "./event-operations.ts"
 import {
   foreignItem,
   type Item,
@@ -44,14 +35,23 @@ import {
 } from "./item/event-item.ts"
 import { EventAlreadyPublishedError } from "./item/publish-errors.ts"
 import { numberOf } from "./item/stored-value.ts"
-import { type DuePageRequest, dueEvents, type Row, stuckEvents } from "./status-index.ts"
+import {
+  asksForRelease,
+  failedAttempt,
+  PROCESSING_TIMEOUT,
+  RELEASE,
+  retryDelay,
+  unreadableAttempt,
+} from "./state/attempt.ts"
+import type { Claim, ClaimOutcome, EventOperations, StuckEvents } from "./state/event-operations.ts"
+import { type DuePageRequest, dueEvents, type Row, stuckEvents } from "./state/status-index.ts"
+import type { FailedAttempt, Lease } from "./state/transitions.ts"
+import * as transitions from "./state/transitions.ts"
 import {
   dynamodbAwsSdkTransactionStorage,
   onTransactionEnd,
   warnIfInTransaction,
 } from "./transaction-storage.ts"
-import type { FailedAttempt, Lease } from "./transitions.ts"
-import * as transitions from "./transitions.ts"
 import { warnOnce } from "./warnings.ts"
 
 /**

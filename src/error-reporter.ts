@@ -11,7 +11,7 @@ import {
 } from "outbox-event-bus"
 import { errorText } from "./error-text.ts"
 import { quoted } from "./shown.ts"
-import type { FailedAttempt } from "./transitions.ts"
+import type { FailedAttempt } from "./state/transitions.ts"
 
 export class ErrorReporter {
   onError: ErrorHandler | undefined

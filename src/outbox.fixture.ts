@@ -14,7 +14,7 @@ import type { DynamoDBAwsSdkOutboxConfig } from "./config.ts"
 import { DynamoDBAwsSdkOutbox } from "./dynamodb-aws-sdk-outbox.ts"
 import { NOW } from "./fake-clock.fixture.ts"
 import type { Item } from "./item/event-item.ts"
-import { CONDITIONS } from "./transitions.ts"
+import { CONDITIONS } from "./state/transitions.ts"
 
 export type Step =
   | "due"

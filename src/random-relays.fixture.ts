@@ -2,10 +2,10 @@
 import type { BusEvent } from "outbox-event-bus"
 import { vi } from "vitest"
 import { EventTable, LEASE_MS } from "./event-operations.fixture.ts"
-import type { EventOperations } from "./event-operations.ts"
 import { delay, NOW, passToNextTimer } from "./fake-clock.fixture.ts"
 import { names } from "./relay.fixture.ts"
 import { Relay } from "./relay.ts"
+import type { EventOperations } from "./state/event-operations.ts"
 
 export interface Scenario {
   events: { crashCount: number; isLastAttempt: boolean; handlerMs: number; failures: number }[]

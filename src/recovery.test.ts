@@ -3,7 +3,7 @@ import { allPromisesRun, deferred } from "../packages/outbox-event-bus/src/defer
 import { useFakeClock } from "./fake-clock.fixture.ts"
 import { IndexRows, rowsDue } from "./index-rows.fixture.ts"
 import { Recovery } from "./recovery.ts"
-import type { Row } from "./status-index.ts"
+import type { Row } from "./state/status-index.ts"
 
 useFakeClock()
 

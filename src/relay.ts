@@ -15,12 +15,12 @@ import type { BusEvent } from "outbox-event-bus"
 import { AdmissionRound } from "./admission.ts"
 import type { Claimed, Queued } from "./claim-queue.ts"
 import { Claims } from "./claims.ts"
-import type { EventOperations } from "./event-operations.ts"
 import { HandlerContexts } from "./handler-context.ts"
 import { type LeasedEvent, LeaseKeeper } from "./lease-keeper.ts"
 import { LoopWatch } from "./loop-watch.ts"
 import { type LastPage, Poll, type PollOutcome } from "./poll.ts"
 import { Running } from "./running.ts"
+import type { EventOperations } from "./state/event-operations.ts"
 
 export interface RelayOptions {
   concurrency: number

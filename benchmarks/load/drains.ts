@@ -7,7 +7,7 @@ import { clientFor } from "@outbox-event-bus/dynamodb-dev"
 import { type BusEvent, OutboxEventBus } from "outbox-event-bus"
 import { documentClientFor } from "../../src/database/document-client.ts"
 import { DynamoDBAwsSdkOutbox } from "../../src/index.ts"
-import * as transitions from "../../src/transitions.ts"
+import * as transitions from "../../src/state/transitions.ts"
 import { EVENT_TYPE } from "./backlog.ts"
 import { originalWorker } from "./original.ts"
 

@@ -6,11 +6,11 @@ import {
   UpdateCommand,
   type UpdateCommandInput,
 } from "@aws-sdk/lib-dynamodb"
-import { failedAttempt, PROCESSING_TIMEOUT, unreadableAttempt } from "../../src/attempt.ts"
 import { type Item, readActiveItem, readItem, toFailedEvent, toItem } from "../../src/item/event-item.ts"
 import { fromStored, numberOf } from "../../src/item/stored-value.ts"
-import type { FailedAttempt, Lease } from "../../src/transitions.ts"
-import * as transitions from "../../src/transitions.ts"
+import { failedAttempt, PROCESSING_TIMEOUT, unreadableAttempt } from "../../src/state/attempt.ts"
+import type { FailedAttempt, Lease } from "../../src/state/transitions.ts"
+import * as transitions from "../../src/state/transitions.ts"
 import { BASE_BACKOFF_MS, LEASE_MS, MAX_RETRIES } from "./circumstances.ts"
 import type { Place, SystemWorker } from "./system.ts"
 import type { Wire } from "./wire.ts"

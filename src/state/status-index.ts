@@ -4,7 +4,7 @@
  */
 import type { QueryCommandInput } from "@aws-sdk/lib-dynamodb"
 import { EventStatus } from "outbox-event-bus"
-import type { Item } from "./item/event-item.ts"
+import type { Item } from "../item/event-item.ts"
 
 /** Where the index is. */
 export interface StatusIndex {

@@ -1,8 +1,8 @@
 /** Each write by its exact input: every clause of a condition is here, so taking one away fails a test. */
 import { EventStatus } from "outbox-event-bus"
 import { describe, expect, it } from "vitest"
-import { type Item, toItem } from "./item/event-item.ts"
-import { holds, updated } from "./testing/expression.ts"
+import { type Item, toItem } from "../item/event-item.ts"
+import { holds, updated } from "../testing/expression.ts"
 import type { FailedAttempt, Lease } from "./transitions.ts"
 import * as transitions from "./transitions.ts"
 

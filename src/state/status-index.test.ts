@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { toPage } from "./database/requests.ts"
+import { toPage } from "../database/requests.ts"
 import { dueEvents, failedEvents, stuckEvents } from "./status-index.ts"
 
 const index = { tableName: "outbox", statusIndexName: "status-gsiSortKey-index" }

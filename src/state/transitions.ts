@@ -20,7 +20,7 @@
  */
 import type { TransactWriteCommandInput, UpdateCommandInput } from "@aws-sdk/lib-dynamodb"
 import { EventStatus } from "outbox-event-bus"
-import type { EventItem } from "./item/event-item.ts"
+import type { EventItem } from "../item/event-item.ts"
 
 /**
  * A worker's lease on one event. `token` is fresh for each claim. A worker of the original adapter that claims the
