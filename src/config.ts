@@ -5,8 +5,8 @@
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { ConfigurationError, type OutboxConfig } from "outbox-event-bus"
 import { MAX_DELAY_MS } from "./background-timer.ts"
-import type { DynamoDBAwsSdkTransactionCollector } from "./collector.ts"
 import { described, quoted } from "./shown.ts"
+import type { DynamoDBAwsSdkTransactionCollector } from "./transaction/collector.ts"
 import { getDynamoDBAwsSdkCollector } from "./transaction-storage.ts"
 import { warnOnce } from "./warnings.ts"
 

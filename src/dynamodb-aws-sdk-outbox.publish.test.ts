@@ -1,13 +1,13 @@
 import { NumberValue } from "@aws-sdk/lib-dynamodb"
 import { BatchSizeLimitError, type BusEvent, ValidationError } from "outbox-event-bus"
 import { describe, expect, it, vi } from "vitest"
-import type { TransactWriteItem } from "./collector.ts"
 import {
   DuplicateEventIdError,
   EventAlreadyPublishedError,
   UnstorableEventError,
 } from "./item/publish-errors.ts"
 import { createOutbox, event, item, named } from "./outbox.fixture.ts"
+import type { TransactWriteItem } from "./transaction/collector.ts"
 import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "./transaction-storage.ts"
 
 const events = (count: number): BusEvent[] => Array.from({ length: count }, (_, i) => event(`e${i}`))

@@ -14,7 +14,6 @@ import {
 } from "outbox-event-bus"
 import { AbandonedClaims } from "./abandoned-claims.ts"
 import type { Marks } from "./admission.ts"
-import { assertDistinctIds, assertRoomFor, type DynamoDBAwsSdkTransactionCollector } from "./collector.ts"
 import { type DynamoDBAwsSdkOutboxConfig, type ResolvedConfig, resolveConfig } from "./config.ts"
 import { documentClientFor } from "./database/document-client.ts"
 import { isNamed } from "./database/dynamodb-errors.ts"
@@ -47,6 +46,11 @@ import type { Claim, ClaimOutcome, EventOperations, StuckEvents } from "./state/
 import { type DuePageRequest, dueEvents, type Row, stuckEvents } from "./state/status-index.ts"
 import type { FailedAttempt, Lease } from "./state/transitions.ts"
 import * as transitions from "./state/transitions.ts"
+import {
+  assertDistinctIds,
+  assertRoomFor,
+  type DynamoDBAwsSdkTransactionCollector,
+} from "./transaction/collector.ts"
 import {
   dynamodbAwsSdkTransactionStorage,
   onTransactionEnd,

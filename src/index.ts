@@ -1,5 +1,5 @@
 /** The public names of the package. */
-export type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./collector.ts"
+
 export type { DynamoDBAwsSdkOutboxConfig } from "./config.ts"
 export { DynamoDBAwsSdkOutbox } from "./dynamodb-aws-sdk-outbox.ts"
 export { type AbortReason, getHandlerContext, type HandlerContext } from "./handler-context.ts"
@@ -8,6 +8,7 @@ export {
   EventAlreadyPublishedError,
   UnstorableEventError,
 } from "./item/publish-errors.ts"
+export type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./transaction/collector.ts"
 export {
   dynamodbAwsSdkTransactionStorage,
   getDynamoDBAwsSdkCollector,

@@ -1,7 +1,7 @@
 /** The end of a transaction of the helper: what comes too late is refused, what was forgotten causes a warning. */
 import { afterEach, beforeEach, expect, it, vi } from "vitest"
-import type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./collector.ts"
 import { event } from "./outbox.fixture.ts"
+import type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./transaction/collector.ts"
 
 const put: TransactWriteItem = { Put: { TableName: "orders", Item: { id: "1" } } }
 const warning = vi.spyOn(process, "emitWarning").mockImplementation(() => {})

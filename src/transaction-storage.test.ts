@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
-import type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./collector.ts"
+import type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./transaction/collector.ts"
 import {
   dynamodbAwsSdkTransactionStorage,
   getDynamoDBAwsSdkCollector,

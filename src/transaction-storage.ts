@@ -4,7 +4,7 @@
 import { AsyncLocalStorage } from "node:async_hooks"
 import { OperationalError } from "outbox-event-bus"
 import { unref } from "./background-timer.ts"
-import type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./collector.ts"
+import type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./transaction/collector.ts"
 import { warnOnce } from "./warnings.ts"
 
 /** What the helper knows of a transaction, behind its collector. */

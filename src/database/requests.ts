@@ -13,9 +13,9 @@ import {
   UpdateCommand,
   type UpdateCommandInput,
 } from "@aws-sdk/lib-dynamodb"
-import type { TransactWriteItem } from "../collector.ts"
 import { type Item, isEventItem } from "../item/event-item.ts"
 import type { Row } from "../state/status-index.ts"
+import type { TransactWriteItem } from "../transaction/collector.ts"
 import { isNamed, wrongTable } from "./dynamodb-errors.ts"
 import type { RequestDeadline, SendOptions } from "./request-deadline.ts"
 

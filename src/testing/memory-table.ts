@@ -14,9 +14,9 @@ import type {
   UpdateCommandInput,
 } from "@aws-sdk/lib-dynamodb"
 import { EventStatus } from "outbox-event-bus"
-import type { TransactWriteItem } from "../collector.ts"
 import type { Item } from "../item/event-item.ts"
 import { numberOf } from "../item/stored-value.ts"
+import type { TransactWriteItem } from "../transaction/collector.ts"
 import { turnOfTheEventLoop } from "./event-loop.ts"
 import { holds, type Placeholders, projected, updated } from "./expression.ts"
 import { readBack } from "./read-back.ts"

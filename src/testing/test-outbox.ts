@@ -8,10 +8,10 @@ import {
   type FailedBusEvent,
   ValidationError,
 } from "outbox-event-bus"
-import type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "../collector.ts"
 import type { DynamoDBAwsSdkOutboxConfig } from "../config.ts"
 import { DynamoDBAwsSdkOutbox } from "../dynamodb-aws-sdk-outbox.ts"
 import { type Item, readItem, toFailedEvent } from "../item/event-item.ts"
+import type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "../transaction/collector.ts"
 import { turnOfTheEventLoop } from "./event-loop.ts"
 import { MemoryTable } from "./memory-table.ts"
 import { readBack } from "./read-back.ts"

@@ -4,9 +4,9 @@
  */
 import type { TransactWriteCommandInput } from "@aws-sdk/lib-dynamodb"
 import { BatchSizeLimitError, ValidationError } from "outbox-event-bus"
-import { DuplicateEventIdError } from "./item/publish-errors.ts"
-import { described } from "./shown.ts"
-import { itemsOf } from "./transaction-storage.ts"
+import { DuplicateEventIdError } from "../item/publish-errors.ts"
+import { described } from "../shown.ts"
+import { itemsOf } from "../transaction-storage.ts"
 
 /** One entry of a `TransactWriteCommand` of `@aws-sdk/lib-dynamodb`. */
 export type TransactWriteItem = NonNullable<TransactWriteCommandInput["TransactItems"]>[number]
