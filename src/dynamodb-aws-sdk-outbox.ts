@@ -12,8 +12,6 @@ import {
   type FailedBusEvent,
   type IOutbox,
 } from "outbox-event-bus"
-import { AbandonedClaims } from "./abandoned-claims.ts"
-import type { Marks } from "./admission.ts"
 import { type DynamoDBAwsSdkOutboxConfig, type ResolvedConfig, resolveConfig } from "./config.ts"
 import { documentClientFor } from "./database/document-client.ts"
 import { isNamed } from "./database/dynamodb-errors.ts"
@@ -21,7 +19,9 @@ import { RequestDeadline } from "./database/request-deadline.ts"
 import type { Page } from "./database/requests.ts"
 import { Requests, type WriteOutcome } from "./database/requests.ts"
 import { listDeadLetters, retryDeadLetters } from "./dead-letters.ts"
-import { Delivery } from "./delivery.ts"
+import { AbandonedClaims } from "./delivery/abandoned-claims.ts"
+import type { Marks } from "./delivery/admission.ts"
+import { Delivery } from "./delivery/delivery.ts"
 import { ErrorReporter } from "./error-reporter.ts"
 import {
   foreignItem,

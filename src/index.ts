@@ -1,8 +1,8 @@
 /** The public names of the package. */
 
 export type { DynamoDBAwsSdkOutboxConfig } from "./config.ts"
+export { type AbortReason, getHandlerContext, type HandlerContext } from "./delivery/handler-context.ts"
 export { DynamoDBAwsSdkOutbox } from "./dynamodb-aws-sdk-outbox.ts"
-export { type AbortReason, getHandlerContext, type HandlerContext } from "./handler-context.ts"
 export {
   DuplicateEventIdError,
   EventAlreadyPublishedError,

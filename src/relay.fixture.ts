@@ -1,7 +1,7 @@
 /** A relay on a table in memory, under a fake clock, with a handler that is watched. */
 import type { BusEvent } from "outbox-event-bus"
+import { Relay } from "./delivery/relay.ts"
 import { EventTable, LEASE_MS } from "./event-operations.fixture.ts"
-import { Relay } from "./relay.ts"
 
 export const names = (count: number): string[] =>
   Array.from({ length: count }, (_, i) => `e${String(i).padStart(4, "0")}`)

@@ -2,7 +2,7 @@
  * Claims that failed: whether their rows are to blame or the database, and what is reported of them. One row that can't
  * be claimed stops nobody; the database is to blame if nothing in a poll succeeds.
  */
-import type { Row } from "./state/status-index.ts"
+import type { Row } from "../state/status-index.ts"
 import { TroubledRows } from "./troubled-rows.ts"
 
 export class FailedClaims {

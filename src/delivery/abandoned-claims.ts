@@ -2,8 +2,8 @@
  * Claims whose outcome is unknown: no response came, or the SDK ran out of attempts. Such a claim may have been carried out, or may
  * still be. Left alone, it would count as an attempt that never ran, so each is fenced: undone, and refused should it come late.
  */
-import { forEachBounded } from "./database/bounded.ts"
-import type { Lease } from "./state/transitions.ts"
+import { forEachBounded } from "../database/bounded.ts"
+import type { Lease } from "../state/transitions.ts"
 
 const FENCES_AT_ONCE = 10
 /** Due queries follow each other closely; an item that can't be written now can't be written a moment later either. */

@@ -14,9 +14,9 @@
  * renewals that fail for half a lease cost nothing. A handler that exceeds its own time is left to recovery.
  */
 import { OperationalError } from "outbox-event-bus"
+import { unref } from "../background-timer.ts"
+import type { Lease } from "../state/transitions.ts"
 import type { Suspicion } from "./admission.ts"
-import { unref } from "./background-timer.ts"
-import type { Lease } from "./state/transitions.ts"
 
 /** Renewed when less than so much of the lease is left: at random, since events that are claimed together end together. */
 const RENEW_BELOW = { least: 0.65, most: 0.75 }

@@ -2,6 +2,8 @@
  * From a due row to a claimed event: which rows are claimed ahead of the handlers, how far, and what the outcome of each
  * claim teaches. Whether anything may be claimed at all, the relay knows.
  */
+
+import type { Claim, ClaimOutcome, EventOperations } from "../state/event-operations.ts"
 import { mustNotWait, suspicionOf } from "./admission.ts"
 import { ClaimQueue, Queued } from "./claim-queue.ts"
 import { ClaimWindow } from "./claim-window.ts"
@@ -10,7 +12,6 @@ import { FailedClaims } from "./failed-claims.ts"
 import type { LeasedEvent, LeaseKeeper } from "./lease-keeper.ts"
 import type { Poll } from "./poll.ts"
 import type { Running } from "./running.ts"
-import type { Claim, ClaimOutcome, EventOperations } from "./state/event-operations.ts"
 
 /** Released events that keep their place in the queue. Behind more than these, nothing is claimed. */
 const MAX_WAITING = 1000

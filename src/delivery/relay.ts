@@ -12,6 +12,7 @@
  * ```
  */
 import type { BusEvent } from "outbox-event-bus"
+import type { EventOperations } from "../state/event-operations.ts"
 import { AdmissionRound } from "./admission.ts"
 import type { Claimed, Queued } from "./claim-queue.ts"
 import { Claims } from "./claims.ts"
@@ -20,7 +21,6 @@ import { type LeasedEvent, LeaseKeeper } from "./lease-keeper.ts"
 import { LoopWatch } from "./loop-watch.ts"
 import { type LastPage, Poll, type PollOutcome } from "./poll.ts"
 import { Running } from "./running.ts"
-import type { EventOperations } from "./state/event-operations.ts"
 
 export interface RelayOptions {
   concurrency: number

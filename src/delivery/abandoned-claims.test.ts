@@ -1,6 +1,6 @@
 import { expect, it, vi } from "vitest"
+import { NOW, pass, useFakeClock } from "../fake-clock.fixture.ts"
 import { AbandonedClaims } from "./abandoned-claims.ts"
-import { NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
 
 useFakeClock()
 

@@ -1,10 +1,10 @@
 /** How long a poll may claim events in, and what follows it. */
 import { expect, it, vi } from "vitest"
-import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
-import { resolveConfig } from "./config.ts"
+import { deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
+import { resolveConfig } from "../config.ts"
+import { EventTable } from "../event-operations.fixture.ts"
+import { pass, useFakeClock } from "../fake-clock.fixture.ts"
 import { Delivery } from "./delivery.ts"
-import { EventTable } from "./event-operations.fixture.ts"
-import { pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { Relay } from "./relay.ts"
 
 useFakeClock()

@@ -1,9 +1,9 @@
 /** When to look for events whose lease is over, and how: only as often as leases need it, page by page. */
 import { ValidationError } from "outbox-event-bus"
-import { forEachBounded } from "./database/bounded.ts"
-import type { Page } from "./database/requests.ts"
-import type { StuckEvents } from "./state/event-operations.ts"
-import type { Row } from "./state/status-index.ts"
+import { forEachBounded } from "../database/bounded.ts"
+import type { Page } from "../database/requests.ts"
+import type { StuckEvents } from "../state/event-operations.ts"
+import type { Row } from "../state/status-index.ts"
 import { TroubledRows } from "./troubled-rows.ts"
 
 const RECOVERIES_AT_ONCE = 10

@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from "vitest"
-import { allPromisesRun, deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
-import { useFakeClock } from "./fake-clock.fixture.ts"
-import { IndexRows, rowsDue } from "./index-rows.fixture.ts"
+import { allPromisesRun, deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
+import { useFakeClock } from "../fake-clock.fixture.ts"
+import { IndexRows, rowsDue } from "../index-rows.fixture.ts"
+import type { Row } from "../state/status-index.ts"
 import { Recovery } from "./recovery.ts"
-import type { Row } from "./state/status-index.ts"
 
 useFakeClock()
 

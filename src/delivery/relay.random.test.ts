@@ -4,9 +4,8 @@
  */
 import fc from "fast-check"
 import { expect, it } from "vitest"
-import { suspicionOf } from "./admission.ts"
-import { LEASE_MS } from "./event-operations.fixture.ts"
-import { NOW, useFakeClock } from "./fake-clock.fixture.ts"
+import { LEASE_MS } from "../event-operations.fixture.ts"
+import { NOW, useFakeClock } from "../fake-clock.fixture.ts"
 import {
   isOverdue,
   isRunning,
@@ -15,7 +14,8 @@ import {
   type Scenario,
   type SeenClaim,
   type Worker,
-} from "./random-relays.fixture.ts"
+} from "../random-relays.fixture.ts"
+import { suspicionOf } from "./admission.ts"
 
 useFakeClock()
 

@@ -7,10 +7,10 @@
  * refused claims stay rare.
  */
 
-import type { Page } from "./database/requests.ts"
-import { numberOf } from "./item/stored-value.ts"
+import type { Page } from "../database/requests.ts"
+import { numberOf } from "../item/stored-value.ts"
+import type { DuePageRequest, Row } from "../state/status-index.ts"
 import { RecentRows } from "./recent-rows.ts"
-import type { DuePageRequest, Row } from "./state/status-index.ts"
 
 /** Where a page begins; `{}` is the start: the event that is due longest. */
 type Place = Pick<DuePageRequest, "from" | "startAfter">

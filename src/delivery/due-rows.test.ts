@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from "vitest"
+import { useFakeClock } from "../fake-clock.fixture.ts"
+import { IndexRows, rowsDue } from "../index-rows.fixture.ts"
+import type { Row } from "../state/status-index.ts"
 import { DueRows } from "./due-rows.ts"
-import { useFakeClock } from "./fake-clock.fixture.ts"
-import { IndexRows, rowsDue } from "./index-rows.fixture.ts"
-import type { Row } from "./state/status-index.ts"
 
 useFakeClock()
 

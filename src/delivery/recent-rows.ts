@@ -2,7 +2,7 @@
  * Remembers the index rows this worker has just tried to claim, so that a lagging index that shows them again does
  * not cause a refused (and billed) write.
  */
-import type { Row } from "./state/status-index.ts"
+import type { Row } from "../state/status-index.ts"
 
 /** Longer than an index lags; short enough that nothing waits long should it be mistaken. */
 const REMEMBER_OWN_MS = 10_000
