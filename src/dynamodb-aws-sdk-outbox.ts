@@ -18,7 +18,6 @@ import { isNamed } from "./database/dynamodb-errors.ts"
 import { RequestDeadline } from "./database/request-deadline.ts"
 import type { Page } from "./database/requests.ts"
 import { Requests, type WriteOutcome } from "./database/requests.ts"
-import { listDeadLetters, retryDeadLetters } from "./dead-letters.ts"
 import { AbandonedClaims } from "./delivery/abandoned-claims.ts"
 import type { Marks } from "./delivery/admission.ts"
 import { Delivery } from "./delivery/delivery.ts"
@@ -34,6 +33,7 @@ import {
 } from "./item/event-item.ts"
 import { EventAlreadyPublishedError } from "./item/publish-errors.ts"
 import { numberOf } from "./item/stored-value.ts"
+import { listDeadLetters, retryDeadLetters } from "./operations/dead-letters.ts"
 import {
   asksForRelease,
   failedAttempt,

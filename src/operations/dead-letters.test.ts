@@ -1,10 +1,10 @@
 import { NumberValue } from "@aws-sdk/lib-dynamodb"
 import { OperationalError, ValidationError } from "outbox-event-bus"
 import { describe, expect, it, vi } from "vitest"
-import { RequestDeadline } from "./database/request-deadline.ts"
-import { Requests } from "./database/requests.ts"
+import { RequestDeadline } from "../database/request-deadline.ts"
+import { Requests } from "../database/requests.ts"
+import type { Item } from "../item/event-item.ts"
 import { listDeadLetters, retryDeadLetters } from "./dead-letters.ts"
-import type { Item } from "./item/event-item.ts"
 
 const index = { tableName: "outbox", statusIndexName: "status-gsiSortKey-index" }
 const create = () => {

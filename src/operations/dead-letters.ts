@@ -1,11 +1,11 @@
 /** The dead letters, for operators: listing them, and setting them back. */
 import { EventStatus, type FailedBusEvent, OperationalError, ValidationError } from "outbox-event-bus"
-import { forEachBounded } from "./database/bounded.ts"
-import type { Requests } from "./database/requests.ts"
-import { type Item, isEventItem, toFailedEvent } from "./item/event-item.ts"
-import { listed } from "./shown.ts"
-import { failedEvents, type Row, type StatusIndex } from "./state/status-index.ts"
-import { retry } from "./state/transitions.ts"
+import { forEachBounded } from "../database/bounded.ts"
+import type { Requests } from "../database/requests.ts"
+import { type Item, isEventItem, toFailedEvent } from "../item/event-item.ts"
+import { listed } from "../shown.ts"
+import { failedEvents, type Row, type StatusIndex } from "../state/status-index.ts"
+import { retry } from "../state/transitions.ts"
 
 const MAX_LISTED = 100
 const REQUESTS_AT_ONCE = 10
