@@ -4,11 +4,11 @@
  */
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { ConfigurationError, type OutboxConfig } from "outbox-event-bus"
-import { MAX_DELAY_MS } from "./background-timer.ts"
-import { described, quoted } from "./shown.ts"
+import { MAX_DELAY_MS } from "./process/background-timer.ts"
+import { described, quoted } from "./process/shown.ts"
+import { warnOnce } from "./process/warnings.ts"
 import type { DynamoDBAwsSdkTransactionCollector } from "./transaction/collector.ts"
 import { getDynamoDBAwsSdkCollector } from "./transaction-storage.ts"
-import { warnOnce } from "./warnings.ts"
 
 /** Every option may be given as undefined: code that passes its own optional settings on compiles in any strictness. */
 type OrUndefined<T> = { [Option in keyof T]?: T[Option] | undefined }

@@ -21,7 +21,6 @@ import { Requests, type WriteOutcome } from "./database/requests.ts"
 import { AbandonedClaims } from "./delivery/abandoned-claims.ts"
 import type { Marks } from "./delivery/admission.ts"
 import { Delivery } from "./delivery/delivery.ts"
-import { ErrorReporter } from "./error-reporter.ts"
 import {
   foreignItem,
   type Item,
@@ -34,6 +33,8 @@ import {
 import { EventAlreadyPublishedError } from "./item/publish-errors.ts"
 import { numberOf } from "./item/stored-value.ts"
 import { listDeadLetters, retryDeadLetters } from "./operations/dead-letters.ts"
+import { ErrorReporter } from "./process/error-reporter.ts"
+import { warnOnce } from "./process/warnings.ts"
 import {
   asksForRelease,
   failedAttempt,
@@ -56,7 +57,6 @@ import {
   onTransactionEnd,
   warnIfInTransaction,
 } from "./transaction-storage.ts"
-import { warnOnce } from "./warnings.ts"
 
 /**
  * Stores events in a DynamoDB table, in the caller's transaction if there is one, and delivers each at least once.

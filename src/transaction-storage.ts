@@ -3,9 +3,9 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks"
 import { OperationalError } from "outbox-event-bus"
-import { unref } from "./background-timer.ts"
+import { unref } from "./process/background-timer.ts"
+import { warnOnce } from "./process/warnings.ts"
 import type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./transaction/collector.ts"
-import { warnOnce } from "./warnings.ts"
 
 /** What the helper knows of a transaction, behind its collector. */
 interface Transaction {

@@ -3,7 +3,7 @@
  * aborted, so it frees its socket and the SDK does not send it again. One bound holds for all that a stop still does.
  */
 import { TimeoutError } from "outbox-event-bus"
-import { unref } from "../background-timer.ts"
+import { unref } from "../process/background-timer.ts"
 
 /**
  * Far longer than a response takes, the SDK's retries included. Over a connection that hangs none ever comes, and a lease of

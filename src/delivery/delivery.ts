@@ -1,7 +1,7 @@
 /** One run of deliveries, from start to stop: the poll loop, and what it does in each poll. */
 import { type BusEvent, type ErrorHandler, PollingService } from "outbox-event-bus"
-import { MAX_DELAY_MS, unref } from "../background-timer.ts"
 import type { ResolvedConfig } from "../config.ts"
+import { MAX_DELAY_MS, unref } from "../process/background-timer.ts"
 import type { EventOperations, StuckEvents } from "../state/event-operations.ts"
 import { LastPage } from "./poll.ts"
 import { Recovery } from "./recovery.ts"

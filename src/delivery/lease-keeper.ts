@@ -14,7 +14,7 @@
  * renewals that fail for half a lease cost nothing. A handler that exceeds its own time is left to recovery.
  */
 import { OperationalError } from "outbox-event-bus"
-import { unref } from "../background-timer.ts"
+import { unref } from "../process/background-timer.ts"
 import type { Lease } from "../state/transitions.ts"
 import type { Suspicion } from "./admission.ts"
 

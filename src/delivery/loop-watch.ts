@@ -2,7 +2,7 @@
  * Notices that a handler blocks the event loop: as long as it does, nothing that was sent leaves the process, no
  * response arrives and no lease is renewed.
  */
-import { unref } from "../background-timer.ts"
+import { unref } from "../process/background-timer.ts"
 
 const TICK_MS = 20
 /** How much later than that the loop may turn. Users' own work blocks it now and then for a few milliseconds. */

@@ -3,8 +3,8 @@
  */
 import { types } from "node:util"
 import { type BusEvent, EventStatus, type FailedBusEvent, ValidationError } from "outbox-event-bus"
-import { listed, quoted, shown } from "../shown.ts"
-import { warnOnce } from "../warnings.ts"
+import { listed, quoted, shown } from "../process/shown.ts"
+import { warnOnce } from "../process/warnings.ts"
 import { MAX_ITEM_BYTES, storedBytes } from "./item-size.ts"
 import { UnstorableEventError } from "./publish-errors.ts"
 import {

@@ -1,6 +1,6 @@
 /** What `publish` refuses, each a {@link ValidationError} of its own: a caller treats a repeated id unlike a bad payload. */
 import { type BusEvent, ValidationError } from "outbox-event-bus"
-import { listed, shown } from "../shown.ts"
+import { listed, shown } from "../process/shown.ts"
 import type { UnstorableValueError } from "./stored-value.ts"
 
 /**

@@ -3,7 +3,7 @@
  * document client can marshal, whatever its options. Refuses what DynamoDB can't hold, naming the path.
  */
 import { types } from "node:util"
-import { described, member } from "../shown.ts"
+import { described, member } from "../process/shown.ts"
 
 /** A value that DynamoDB can't hold, or that JavaScript can't; `message` says which, where and why. */
 export class UnstorableValueError extends Error {

@@ -3,7 +3,7 @@ import { EventStatus, type FailedBusEvent, OperationalError, ValidationError } f
 import { forEachBounded } from "../database/bounded.ts"
 import type { Requests } from "../database/requests.ts"
 import { type Item, isEventItem, toFailedEvent } from "../item/event-item.ts"
-import { listed } from "../shown.ts"
+import { listed } from "../process/shown.ts"
 import { failedEvents, type Row, type StatusIndex } from "../state/status-index.ts"
 import { retry } from "../state/transitions.ts"
 

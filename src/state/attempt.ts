@@ -1,8 +1,8 @@
 /** What a failed attempt makes of an event: another try after a backoff, or a dead letter. */
 import { type BusEvent, EventStatus } from "outbox-event-bus"
-import { MAX_DELAY_MS } from "../background-timer.ts"
-import { errorText } from "../error-text.ts"
 import { type Item, toFailedEvent } from "../item/event-item.ts"
+import { MAX_DELAY_MS } from "../process/background-timer.ts"
+import { errorText } from "../process/error-text.ts"
 import type { FailedAttempt } from "./transitions.ts"
 
 /** The error of an attempt whose lease expired. What marks the event is its `crashCount`: a handler may throw the same text. */

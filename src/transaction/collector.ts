@@ -5,7 +5,7 @@
 import type { TransactWriteCommandInput } from "@aws-sdk/lib-dynamodb"
 import { BatchSizeLimitError, ValidationError } from "outbox-event-bus"
 import { DuplicateEventIdError } from "../item/publish-errors.ts"
-import { described } from "../shown.ts"
+import { described } from "../process/shown.ts"
 import { itemsOf } from "../transaction-storage.ts"
 
 /** One entry of a `TransactWriteCommand` of `@aws-sdk/lib-dynamodb`. */

@@ -1,7 +1,7 @@
 import { runInNewContext } from "node:vm"
 import { type BusEvent, HandlerError, MaxRetriesExceededError, OperationalError } from "outbox-event-bus"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import { allPromisesRun } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
+import { allPromisesRun } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { ErrorReporter } from "./error-reporter.ts"
 
 const event: BusEvent = { id: "e1", type: "t", payload: 1, occurredAt: new Date(0) }

@@ -9,9 +9,9 @@ import {
   OutboxError,
   ValidationError,
 } from "outbox-event-bus"
+import type { FailedAttempt } from "../state/transitions.ts"
 import { errorText } from "./error-text.ts"
 import { quoted } from "./shown.ts"
-import type { FailedAttempt } from "./state/transitions.ts"
 
 export class ErrorReporter {
   onError: ErrorHandler | undefined
