@@ -21,6 +21,8 @@ import { Requests, type WriteOutcome } from "./database/requests.ts"
 import { AbandonedClaims } from "./delivery/abandoned-claims.ts"
 import type { Marks } from "./delivery/admission.ts"
 import { Delivery } from "./delivery/delivery.ts"
+import { ErrorReporter } from "./delivery/error-reporter.ts"
+import type { Claim, ClaimOutcome, EventOperations, StuckEvents } from "./delivery/event-operations.ts"
 import {
   foreignItem,
   type Item,
@@ -33,7 +35,6 @@ import {
 import { EventAlreadyPublishedError } from "./item/publish-errors.ts"
 import { numberOf } from "./item/stored-value.ts"
 import { listDeadLetters, retryDeadLetters } from "./operations/dead-letters.ts"
-import { ErrorReporter } from "./process/error-reporter.ts"
 import { warnOnce } from "./process/warnings.ts"
 import {
   asksForRelease,
@@ -43,7 +44,6 @@ import {
   retryDelay,
   unreadableAttempt,
 } from "./state/attempt.ts"
-import type { Claim, ClaimOutcome, EventOperations, StuckEvents } from "./state/event-operations.ts"
 import { type DuePageRequest, dueEvents, type Row, stuckEvents } from "./state/status-index.ts"
 import type { FailedAttempt, Lease } from "./state/transitions.ts"
 import * as transitions from "./state/transitions.ts"

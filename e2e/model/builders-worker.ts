@@ -1,4 +1,4 @@
-/** The smallest worker: it sends what the pure builders of `src/transitions.ts` make, and nothing else. */
+/** The smallest worker: it sends what the pure builders of `src/state/transitions.ts` make, and nothing else. */
 import { randomUUID } from "node:crypto"
 import {
   GetCommand,

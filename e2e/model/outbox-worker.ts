@@ -1,8 +1,8 @@
 /** A worker that takes its steps with the adapter's own methods, the private ones too, one at a time. */
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { OperationalError, type OutboxError, ValidationError } from "outbox-event-bus"
+import type { Claim, EventOperations } from "../../src/delivery/event-operations.ts"
 import { DynamoDBAwsSdkOutbox } from "../../src/index.ts"
-import type { Claim, EventOperations } from "../../src/state/event-operations.ts"
 import type { Row } from "../../src/state/status-index.ts"
 import { BASE_BACKOFF_MS, LEASE_MS, MAX_RETRIES } from "./circumstances.ts"
 import type { Place, SystemWorker } from "./system.ts"

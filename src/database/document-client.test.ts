@@ -2,7 +2,7 @@ import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { DynamoDBDocumentClient, GetCommand, NumberValue, PutCommand } from "@aws-sdk/lib-dynamodb"
 import { ConfigurationError } from "outbox-event-bus"
 import { afterEach, describe, expect, it, vi } from "vitest"
-import { clientOnWire } from "../wire.fixture.ts"
+import { clientOnWire } from "../test/wire.fixture.ts"
 import { documentClientFor } from "./document-client.ts"
 
 afterEach(() => {

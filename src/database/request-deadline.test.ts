@@ -1,7 +1,7 @@
 /** When a request is given up: while running, while stopping, and after the process itself could not listen. */
 import { TimeoutError } from "outbox-event-bus"
 import { describe, expect, it, vi } from "vitest"
-import { pass, useFakeClock } from "../fake-clock.fixture.ts"
+import { pass, useFakeClock } from "../test/fake-clock.fixture.ts"
 import { RequestDeadline } from "./request-deadline.ts"
 
 const never = () => new Promise<never>(() => {})

@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest"
-import { NOW, pass, useFakeClock } from "../fake-clock.fixture.ts"
+import { NOW, pass, useFakeClock } from "../test/fake-clock.fixture.ts"
 import { AbandonedClaims } from "./abandoned-claims.ts"
 
 useFakeClock()

@@ -1,8 +1,8 @@
 /** The events between index and handler, in order: being looked at or claimed, claimed, or released to wait. */
 
-import type { Claim } from "../state/event-operations.ts"
 import type { Row } from "../state/status-index.ts"
 import { type Candidate, type Marks, suspicionOf } from "./admission.ts"
+import type { Claim } from "./event-operations.ts"
 import type { LeasedEvent } from "./lease-keeper.ts"
 
 /**

@@ -3,11 +3,11 @@
  * claim teaches. Whether anything may be claimed at all, the relay knows.
  */
 
-import type { Claim, ClaimOutcome, EventOperations } from "../state/event-operations.ts"
 import { mustNotWait, suspicionOf } from "./admission.ts"
 import { ClaimQueue, Queued } from "./claim-queue.ts"
 import { ClaimWindow } from "./claim-window.ts"
 import { DueRows } from "./due-rows.ts"
+import type { Claim, ClaimOutcome, EventOperations } from "./event-operations.ts"
 import { FailedClaims } from "./failed-claims.ts"
 import type { LeasedEvent, LeaseKeeper } from "./lease-keeper.ts"
 import type { Poll } from "./poll.ts"

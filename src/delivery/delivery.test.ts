@@ -2,8 +2,8 @@
 import { expect, it, vi } from "vitest"
 import { deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { resolveConfig } from "../config.ts"
-import { EventTable } from "../event-operations.fixture.ts"
-import { pass, useFakeClock } from "../fake-clock.fixture.ts"
+import { EventTable } from "../test/event-operations.fixture.ts"
+import { pass, useFakeClock } from "../test/fake-clock.fixture.ts"
 import { Delivery } from "./delivery.ts"
 import { Relay } from "./relay.ts"
 

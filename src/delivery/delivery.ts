@@ -2,7 +2,7 @@
 import { type BusEvent, type ErrorHandler, PollingService } from "outbox-event-bus"
 import type { ResolvedConfig } from "../config.ts"
 import { MAX_DELAY_MS, unref } from "../process/background-timer.ts"
-import type { EventOperations, StuckEvents } from "../state/event-operations.ts"
+import type { EventOperations, StuckEvents } from "./event-operations.ts"
 import { LastPage } from "./poll.ts"
 import { Recovery } from "./recovery.ts"
 import { Relay } from "./relay.ts"

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest"
-import { useFakeClock } from "../fake-clock.fixture.ts"
-import { IndexRows, rowsDue } from "../index-rows.fixture.ts"
 import type { Row } from "../state/status-index.ts"
+import { useFakeClock } from "../test/fake-clock.fixture.ts"
+import { IndexRows, rowsDue } from "../test/index-rows.fixture.ts"
 import { DueRows } from "./due-rows.ts"
 
 useFakeClock()

@@ -2,12 +2,12 @@
 import { OperationalError, OutboxEventBus, TimeoutError } from "outbox-event-bus"
 import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
-import { LEASE_MS } from "../event-operations.fixture.ts"
-import { delay, pass, useFakeClock } from "../fake-clock.fixture.ts"
 import { getHandlerContext, type HandlerContext } from "../index.ts"
-import { createOutbox, event, holding, item } from "../outbox.fixture.ts"
-import { createRelay } from "../relay.fixture.ts"
-import type { Claim } from "../state/event-operations.ts"
+import { LEASE_MS } from "../test/event-operations.fixture.ts"
+import { delay, pass, useFakeClock } from "../test/fake-clock.fixture.ts"
+import { createOutbox, event, holding, item } from "../test/outbox.fixture.ts"
+import { createRelay } from "../test/relay.fixture.ts"
+import type { Claim } from "./event-operations.ts"
 import { HandlerContexts } from "./handler-context.ts"
 
 useFakeClock()

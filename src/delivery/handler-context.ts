@@ -6,7 +6,7 @@ import { AsyncLocalStorage } from "node:async_hooks"
 import { type BusEvent, OperationalError, TimeoutError } from "outbox-event-bus"
 import { MAX_DELAY_MS, unref } from "../process/background-timer.ts"
 import { RELEASE } from "../state/attempt.ts"
-import type { Claim } from "../state/event-operations.ts"
+import type { Claim } from "./event-operations.ts"
 import { type LeasedEvent, leftOf } from "./lease-keeper.ts"
 
 /** The run of a handler, as {@link getHandlerContext} shows it. */

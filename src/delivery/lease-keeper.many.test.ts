@@ -1,8 +1,8 @@
 /** Renewals of many events, and over a connection that hangs: which of them are sent when, and for how long they wait. */
 import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
-import { delay, NOW, pass, useFakeClock } from "../fake-clock.fixture.ts"
 import type { Lease } from "../state/transitions.ts"
+import { delay, NOW, pass, useFakeClock } from "../test/fake-clock.fixture.ts"
 import { type LeasedEvent, LeaseKeeper, leftOf } from "./lease-keeper.ts"
 
 const LEASE_MS = 1000

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
-import { delay, NOW, pass, useFakeClock } from "../fake-clock.fixture.ts"
 import type { Lease } from "../state/transitions.ts"
+import { delay, NOW, pass, useFakeClock } from "../test/fake-clock.fixture.ts"
 import { type LeasedEvent, LeaseKeeper } from "./lease-keeper.ts"
 
 const LEASE_MS = 1000

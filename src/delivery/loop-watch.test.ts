@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest"
-import { blockable, pass, useFakeClock } from "../fake-clock.fixture.ts"
+import { blockable, pass, useFakeClock } from "../test/fake-clock.fixture.ts"
 import { LoopWatch } from "./loop-watch.ts"
 
 useFakeClock()

@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from "vitest"
 import { allPromisesRun, deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
-import { useFakeClock } from "../fake-clock.fixture.ts"
-import { IndexRows, rowsDue } from "../index-rows.fixture.ts"
 import type { Row } from "../state/status-index.ts"
+import { useFakeClock } from "../test/fake-clock.fixture.ts"
+import { IndexRows, rowsDue } from "../test/index-rows.fixture.ts"
 import { Recovery } from "./recovery.ts"
 
 useFakeClock()

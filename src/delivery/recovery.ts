@@ -2,8 +2,8 @@
 import { ValidationError } from "outbox-event-bus"
 import { forEachBounded } from "../database/bounded.ts"
 import type { Page } from "../database/requests.ts"
-import type { StuckEvents } from "../state/event-operations.ts"
 import type { Row } from "../state/status-index.ts"
+import type { StuckEvents } from "./event-operations.ts"
 import { TroubledRows } from "./troubled-rows.ts"
 
 const RECOVERIES_AT_ONCE = 10

@@ -1,8 +1,8 @@
 /** Handlers that block the event loop: what was settled before them must leave the process in time. */
 import { expect, it, vi } from "vitest"
-import { LEASE_MS } from "../event-operations.fixture.ts"
-import { blockable, delay, pass, useFakeClock } from "../fake-clock.fixture.ts"
-import { createRelay, names } from "../relay.fixture.ts"
+import { LEASE_MS } from "../test/event-operations.fixture.ts"
+import { blockable, delay, pass, useFakeClock } from "../test/fake-clock.fixture.ts"
+import { createRelay, names } from "../test/relay.fixture.ts"
 
 useFakeClock()
 

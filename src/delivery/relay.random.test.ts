@@ -4,8 +4,8 @@
  */
 import fc from "fast-check"
 import { expect, it } from "vitest"
-import { LEASE_MS } from "../event-operations.fixture.ts"
-import { NOW, useFakeClock } from "../fake-clock.fixture.ts"
+import { LEASE_MS } from "../test/event-operations.fixture.ts"
+import { NOW, useFakeClock } from "../test/fake-clock.fixture.ts"
 import {
   isOverdue,
   isRunning,
@@ -14,7 +14,7 @@ import {
   type Scenario,
   type SeenClaim,
   type Worker,
-} from "../random-relays.fixture.ts"
+} from "../test/random-relays.fixture.ts"
 import { suspicionOf } from "./admission.ts"
 
 useFakeClock()

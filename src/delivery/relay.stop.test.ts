@@ -1,9 +1,9 @@
 /** Stopping, starting again, and what fails on the way. */
 import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
-import { LEASE_MS } from "../event-operations.fixture.ts"
-import { delay, NOW, pass, useFakeClock } from "../fake-clock.fixture.ts"
-import { createRelay, names } from "../relay.fixture.ts"
+import { LEASE_MS } from "../test/event-operations.fixture.ts"
+import { delay, NOW, pass, useFakeClock } from "../test/fake-clock.fixture.ts"
+import { createRelay, names } from "../test/relay.fixture.ts"
 
 useFakeClock()
 

@@ -1,8 +1,8 @@
 /** Handlers that never end, and steps that fail in a way they should not: neither must lock events away. */
 import { describe, expect, it } from "vitest"
-import { LEASE_MS } from "../event-operations.fixture.ts"
-import { delay, pass, useFakeClock } from "../fake-clock.fixture.ts"
-import { createRelay, names } from "../relay.fixture.ts"
+import { LEASE_MS } from "../test/event-operations.fixture.ts"
+import { delay, pass, useFakeClock } from "../test/fake-clock.fixture.ts"
+import { createRelay, names } from "../test/relay.fixture.ts"
 
 useFakeClock()
 

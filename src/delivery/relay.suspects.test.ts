@@ -1,8 +1,8 @@
 /** What may have crashed its worker: a crash loop must count against its cause, and cost the others little. */
 import { describe, expect, it } from "vitest"
-import { type EventTable, LEASE_MS } from "../event-operations.fixture.ts"
-import { delay, pass, useFakeClock } from "../fake-clock.fixture.ts"
-import { createRelay, names } from "../relay.fixture.ts"
+import { type EventTable, LEASE_MS } from "../test/event-operations.fixture.ts"
+import { delay, pass, useFakeClock } from "../test/fake-clock.fixture.ts"
+import { createRelay, names } from "../test/relay.fixture.ts"
 
 useFakeClock()
 

@@ -1,8 +1,8 @@
 /** Order, concurrency, and what is bounded. */
 import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
-import { delay, pass, useFakeClock } from "../fake-clock.fixture.ts"
-import { createRelay, names } from "../relay.fixture.ts"
+import { delay, pass, useFakeClock } from "../test/fake-clock.fixture.ts"
+import { createRelay, names } from "../test/relay.fixture.ts"
 
 useFakeClock()
 

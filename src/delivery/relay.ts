@@ -12,10 +12,10 @@
  * ```
  */
 import type { BusEvent } from "outbox-event-bus"
-import type { EventOperations } from "../state/event-operations.ts"
 import { AdmissionRound } from "./admission.ts"
 import type { Claimed, Queued } from "./claim-queue.ts"
 import { Claims } from "./claims.ts"
+import type { EventOperations } from "./event-operations.ts"
 import { HandlerContexts } from "./handler-context.ts"
 import { type LeasedEvent, LeaseKeeper } from "./lease-keeper.ts"
 import { LoopWatch } from "./loop-watch.ts"

@@ -1,7 +1,7 @@
 import { DynamoDBDocumentClient, GetCommand, NumberValue, PutCommand } from "@aws-sdk/lib-dynamodb"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { clientOnWire } from "../wire.fixture.ts"
+import { clientOnWire } from "../test/wire.fixture.ts"
 import { fromStored, fromStoredLeniently, toStored, UnstorableValueError } from "./stored-value.ts"
 
 const { client, sent } = clientOnWire(({ operation }) =>

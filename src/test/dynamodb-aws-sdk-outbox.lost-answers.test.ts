@@ -1,7 +1,7 @@
 /** Requests that were carried out, or not: their answer did not come. */
 import { OperationalError } from "outbox-event-bus"
 import { describe, expect, it, vi } from "vitest"
-import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
+import { deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { createOutbox, holding, item, refused } from "./outbox.fixture.ts"
 

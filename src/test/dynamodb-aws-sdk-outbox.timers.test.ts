@@ -1,6 +1,6 @@
 /** Timers: none is left after a stop, and they may be numbers, as in jsdom and in edge runtimes. */
 import { afterEach, describe, expect, it, vi } from "vitest"
-import { getHandlerContext } from "./delivery/handler-context.ts"
+import { getHandlerContext } from "../delivery/handler-context.ts"
 import { delay, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { createOutbox, event, holding, item, named } from "./outbox.fixture.ts"
 

@@ -1,7 +1,7 @@
 /** `start(); await stop()`, as scheduled jobs call it: each call delivers a page, and ends within its bound. */
 import { describe, expect, it, vi } from "vitest"
+import type { Item } from "../item/event-item.ts"
 import { delay, pass, useFakeClock } from "./fake-clock.fixture.ts"
-import type { Item } from "./item/event-item.ts"
 import { createOutbox, item } from "./outbox.fixture.ts"
 import { names } from "./relay.fixture.ts"
 

@@ -1,7 +1,7 @@
 /** A status index in memory, for one partition: pages, ranges and both directions, and rows that stay although they are gone. */
 
-import type { Page } from "./database/requests.ts"
-import type { DuePageRequest, Row } from "./state/status-index.ts"
+import type { Page } from "../database/requests.ts"
+import type { DuePageRequest, Row } from "../state/status-index.ts"
 
 type Key = { id: string; gsiSortKey: number }
 

@@ -1,8 +1,8 @@
 /** A table of events in memory, behind the EventOperations of one or more workers, and what was seen of it. */
 import { vi } from "vitest"
+import type { ClaimOutcome, EventOperations } from "../delivery/event-operations.ts"
+import type { Lease } from "../state/transitions.ts"
 import { IndexRows } from "./index-rows.fixture.ts"
-import type { ClaimOutcome, EventOperations } from "./state/event-operations.ts"
-import type { Lease } from "./state/transitions.ts"
 
 type Status = "created" | "active" | "completed" | "failed"
 

@@ -2,7 +2,7 @@
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { DynamoDBDocumentClient, UpdateCommand } from "@aws-sdk/lib-dynamodb"
 import { expect, it, vi } from "vitest"
-import { DynamoDBAwsSdkOutbox } from "./index.ts"
+import { DynamoDBAwsSdkOutbox } from "../index.ts"
 import { event, item } from "./outbox.fixture.ts"
 
 const send = vi.hoisted(() => vi.fn())

@@ -10,11 +10,11 @@ import {
 } from "@aws-sdk/lib-dynamodb"
 import type { BusEvent, OutboxError } from "outbox-event-bus"
 import { vi } from "vitest"
-import type { DynamoDBAwsSdkOutboxConfig } from "./config.ts"
-import { DynamoDBAwsSdkOutbox } from "./dynamodb-aws-sdk-outbox.ts"
+import type { DynamoDBAwsSdkOutboxConfig } from "../config.ts"
+import { DynamoDBAwsSdkOutbox } from "../dynamodb-aws-sdk-outbox.ts"
+import type { Item } from "../item/event-item.ts"
+import { CONDITIONS } from "../state/transitions.ts"
 import { NOW } from "./fake-clock.fixture.ts"
-import type { Item } from "./item/event-item.ts"
-import { CONDITIONS } from "./state/transitions.ts"
 
 export type Step =
   | "due"

@@ -9,9 +9,9 @@ import {
   OutboxError,
   ValidationError,
 } from "outbox-event-bus"
+import { errorText } from "../process/error-text.ts"
+import { quoted } from "../process/shown.ts"
 import type { FailedAttempt } from "../state/transitions.ts"
-import { errorText } from "./error-text.ts"
-import { quoted } from "./shown.ts"
 
 export class ErrorReporter {
   onError: ErrorHandler | undefined

@@ -1,6 +1,6 @@
 /** A relay on a table in memory, under a fake clock, with a handler that is watched. */
 import type { BusEvent } from "outbox-event-bus"
-import { Relay } from "./delivery/relay.ts"
+import { Relay } from "../delivery/relay.ts"
 import { EventTable, LEASE_MS } from "./event-operations.fixture.ts"
 
 export const names = (count: number): string[] =>

@@ -10,8 +10,8 @@ import { mockClient } from "aws-sdk-client-mock"
 import "aws-sdk-client-mock-vitest/extend"
 import { HandlerError, type OutboxError } from "outbox-event-bus"
 import { beforeEach, describe, expect, it, vi } from "vitest"
+import { DynamoDBAwsSdkOutbox } from "../index.ts"
 import { pass, useFakeClock } from "./fake-clock.fixture.ts"
-import { DynamoDBAwsSdkOutbox } from "./index.ts"
 import { createOutbox, event, item } from "./outbox.fixture.ts"
 
 useFakeClock()

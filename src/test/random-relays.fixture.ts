@@ -1,11 +1,11 @@
 /** Relays on one table, under chance: a scenario says what happens to them, and each claim is watched. */
 import type { BusEvent } from "outbox-event-bus"
 import { vi } from "vitest"
-import { Relay } from "./delivery/relay.ts"
+import type { EventOperations } from "../delivery/event-operations.ts"
+import { Relay } from "../delivery/relay.ts"
 import { EventTable, LEASE_MS } from "./event-operations.fixture.ts"
 import { delay, NOW, passToNextTimer } from "./fake-clock.fixture.ts"
 import { names } from "./relay.fixture.ts"
-import type { EventOperations } from "./state/event-operations.ts"
 
 export interface Scenario {
   events: { crashCount: number; isLastAttempt: boolean; handlerMs: number; failures: number }[]

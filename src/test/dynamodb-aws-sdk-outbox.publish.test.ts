@@ -5,10 +5,10 @@ import {
   DuplicateEventIdError,
   EventAlreadyPublishedError,
   UnstorableEventError,
-} from "./item/publish-errors.ts"
+} from "../item/publish-errors.ts"
+import type { TransactWriteItem } from "../transaction/collector.ts"
+import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "../transaction-storage.ts"
 import { createOutbox, event, item, named } from "./outbox.fixture.ts"
-import type { TransactWriteItem } from "./transaction/collector.ts"
-import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "./transaction-storage.ts"
 
 const events = (count: number): BusEvent[] => Array.from({ length: count }, (_, i) => event(`e${i}`))
 const putOf = (id: string): TransactWriteItem => ({

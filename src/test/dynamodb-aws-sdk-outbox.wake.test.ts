@@ -1,9 +1,9 @@
 /** When the outbox looks for events. */
 import { describe, expect, it, vi } from "vitest"
+import type { TransactWriteItem } from "../transaction/collector.ts"
+import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "../transaction-storage.ts"
 import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { createOutbox, event, item, refused } from "./outbox.fixture.ts"
-import type { TransactWriteItem } from "./transaction/collector.ts"
-import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "./transaction-storage.ts"
 
 useFakeClock()
 

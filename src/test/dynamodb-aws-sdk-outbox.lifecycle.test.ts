@@ -1,6 +1,6 @@
 /** Start and stop. */
 import { describe, expect, it, vi } from "vitest"
-import { deferred } from "../packages/outbox-event-bus/src/deferred.fixture.ts"
+import { deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { delay, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { createOutbox, holding, item } from "./outbox.fixture.ts"
 

@@ -1,11 +1,11 @@
 /** The end of a transaction of the helper: what comes too late is refused, what was forgotten causes a warning. */
 import { afterEach, beforeEach, expect, it, vi } from "vitest"
+import type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "../transaction/collector.ts"
 import { event } from "./outbox.fixture.ts"
-import type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./transaction/collector.ts"
 
 const put: TransactWriteItem = { Put: { TableName: "orders", Item: { id: "1" } } }
 const warning = vi.spyOn(process, "emitWarning").mockImplementation(() => {})
-let withTransaction: typeof import("./transaction-storage.ts").withDynamoDBAwsSdkTransaction
+let withTransaction: typeof import("../transaction-storage.ts").withDynamoDBAwsSdkTransaction
 let createOutbox: typeof import("./outbox.fixture.ts").createOutbox
 let getCollector: () => DynamoDBAwsSdkTransactionCollector | undefined
 
@@ -14,7 +14,7 @@ beforeEach(async () => {
   warning.mockClear()
   // Each cause is told once per process.
   vi.resetModules()
-  const storage = await import("./transaction-storage.ts")
+  const storage = await import("../transaction-storage.ts")
   withTransaction = storage.withDynamoDBAwsSdkTransaction
   getCollector = storage.getDynamoDBAwsSdkCollector()
   createOutbox = (await import("./outbox.fixture.ts")).createOutbox

@@ -1,10 +1,10 @@
 /** The unusual: odd errors, a handler that changes its event, a start in a transaction, an item that can't be updated. */
 import { AsyncLocalStorage } from "node:async_hooks"
 import { expect, it } from "vitest"
+import type { TransactWriteItem } from "../transaction/collector.ts"
+import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "../transaction-storage.ts"
 import { delay, NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
 import { createOutbox, event, holding, item, named } from "./outbox.fixture.ts"
-import type { TransactWriteItem } from "./transaction/collector.ts"
-import { getDynamoDBAwsSdkCollector, withDynamoDBAwsSdkTransaction } from "./transaction-storage.ts"
 
 useFakeClock()
 
