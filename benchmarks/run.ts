@@ -8,6 +8,7 @@ import { parseArgs } from "node:util"
 import { type Lab, withLab } from "./lab.ts"
 import { batchingMeasure } from "./measures/batching.ts"
 import { crashMeasure } from "./measures/crash.ts"
+import { diagnosticsMeasure } from "./measures/diagnostics.ts"
 import { drainMeasure } from "./measures/drain.ts"
 import { fleetMeasure } from "./measures/fleet.ts"
 import { idleMeasure } from "./measures/idle.ts"
@@ -46,6 +47,7 @@ const GROUPS: Step[][] = [
   [step(unitsMeasure)],
   [step(orderMeasure)],
   [step(crashMeasure)],
+  [step(diagnosticsMeasure)],
   [step(batchingMeasure)],
   [step(latencyMeasure)],
   [step(remoteLatencyMeasure), step(idleMeasure)],

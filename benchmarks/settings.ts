@@ -26,6 +26,7 @@ export interface Settings {
   batching: { events: number; bufferTimeoutMs: number }
   order: { events: number }
   crash: { leaseMs: number }
+  diagnostics: { events: number }
 }
 
 const SEED = 20_240_607
@@ -51,6 +52,7 @@ const FULL: Settings = {
   batching: { events: 2000, bufferTimeoutMs: 100 },
   order: { events: 2000 },
   crash: { leaseMs: 8000 },
+  diagnostics: { events: 1000 },
 }
 
 const QUICK: Settings = {
@@ -76,6 +78,7 @@ const QUICK: Settings = {
   batching: { events: 600, bufferTimeoutMs: 2000 },
   order: { events: 600 },
   crash: { leaseMs: 4000 },
+  diagnostics: { events: 100 },
 }
 
 export function settingsFor(isQuick: boolean): Settings {

@@ -8,6 +8,7 @@ export {
   EventAlreadyPublishedError,
   UnstorableEventError,
 } from "./item/publish-errors.ts"
+export { OUTBOX_DIAGNOSTICS_CHANNEL, type OutboxDiagnostic } from "./process/diagnostics.ts"
 export type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./transaction/collector.ts"
 export {
   dynamodbAwsSdkTransactionStorage,

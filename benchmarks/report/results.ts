@@ -4,6 +4,7 @@ import { cpus, totalmem } from "node:os"
 import type { Lab } from "../lab.ts"
 import type { BatchingResult } from "../measures/batching.ts"
 import type { CrashResult } from "../measures/crash.ts"
+import type { DiagnosticsResult } from "../measures/diagnostics.ts"
 import type { DrainResult } from "../measures/drain.ts"
 import type { FleetResult } from "../measures/fleet.ts"
 import type { IdleResult } from "../measures/idle.ts"
@@ -19,6 +20,7 @@ export interface Results {
   units: UnitsResult
   order: OrderResult
   crash: CrashResult
+  diagnostics: DiagnosticsResult
   batching: BatchingResult
   latency: LatencyResult
   "remote-latency": RemoteLatencyResult

@@ -76,7 +76,7 @@ describe("in order", () => {
       canClaim: true,
     })
     expect(round.next(candidate("claimed ordinary"))).toBe("start")
-    round.block()
+    round.block("why")
     expect(round.next(candidate("claimed ordinary"))).toBe("wait")
   })
 

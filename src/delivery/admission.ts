@@ -72,6 +72,8 @@ export class AdmissionRound {
   private hasStrongSuspect: boolean
   /** An event in front is to start first. */
   private isBlocked = false
+  /** Why the last event waits, or is to be released. */
+  why = ""
 
   constructor(private readonly slots: Slots) {
     this.free = slots.free
@@ -81,21 +83,35 @@ export class AdmissionRound {
 
   next({ claim, marks }: Candidate): Verdict {
     const suspicion = marks ? suspicionOf(marks) : "none"
-    if (claim === "unclaimed" && !this.slots.canClaim) return "wait"
+    if (claim === "unclaimed" && !this.slots.canClaim) {
+      this.why = "no poll is under way, or it has failed"
+      return "wait"
+    }
     if (this.free === 0 || !this.admits(suspicion)) {
+      this.why = this.whyNot(suspicion)
       const mayWait = !this.slots.isStuck && !(marks && mustNotWait(marks))
       return claim === "claimed" && !mayWait ? "release" : "wait"
     }
     this.reserve(suspicion)
     const isReady = claim !== "pending" && !(suspicion === "strong" && this.slots.isUncertain)
     if (isReady && claim === "claimed" && !this.isBlocked) return "start"
+    this.why = this.isBlocked
+      ? "an event in front starts first"
+      : "it is not known yet what is being claimed beside it"
     this.isBlocked = true
     return isReady && claim === "unclaimed" ? "claim" : "wait"
   }
 
   /** What was to start can't: nothing behind it may. */
-  block(): void {
+  block(why: string): void {
+    this.why = why
     this.isBlocked = true
+  }
+
+  private whyNot(suspicion: Suspicion): string {
+    if (this.slots.isStuck) return "all handlers have exceeded their timeout"
+    if (this.free === 0) return "all slots are taken"
+    return suspicion === "strong" ? "another strong suspect comes first" : "suspects fill half of the slots"
   }
 
   /** Rules 2 and 3. */

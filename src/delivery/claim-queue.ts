@@ -24,6 +24,8 @@ export interface Claimed {
 export class Queued implements Candidate {
   standing: Standing = { is: "claiming" }
   marks?: Marks | undefined
+  /** Why it waits, as was told last. */
+  waitsBecause?: string
 
   constructor(readonly row: Row) {}
 

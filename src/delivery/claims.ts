@@ -2,7 +2,8 @@
  * From a due row to a claimed event: which rows are claimed ahead of the handlers, how far, and what the outcome of each
  * claim teaches. Whether anything may be claimed at all, the relay knows.
  */
-
+import type { Diagnostics } from "../process/diagnostics.ts"
+import type { Row } from "../state/status-index.ts"
 import { mustNotWait, suspicionOf } from "./admission.ts"
 import { ClaimQueue, Queued } from "./claim-queue.ts"
 import { ClaimWindow } from "./claim-window.ts"
@@ -32,9 +33,14 @@ export class Claims {
     private readonly leases: LeaseKeeper,
     private readonly options: { batchSize: number; concurrency: number },
     private readonly onChange: () => void,
+    private readonly diagnostics: Diagnostics,
   ) {
     this.window = new ClaimWindow(options.batchSize, options.concurrency)
-    this.due = new DueRows((request) => life.due(request), options.batchSize)
+    this.due = new DueRows(
+      (request) => life.due(request),
+      options.batchSize,
+      (rows, news) => diagnostics.tell?.({ what: "page-read", rows, news }),
+    )
     this.failed = new FailedClaims((row, error) => life.claimFailed(row, error))
   }
 
@@ -112,6 +118,8 @@ export class Claims {
       return
     }
     this.onSucceeded(entry)
+    const suspicion = entry.marks ? suspicionOf(entry.marks) : "gone"
+    this.diagnostics.tell?.({ what: "looked", eventId: entry.row.id, suspicion })
     if (entry.marks && !entry.isStrongSuspect) return this.sendClaim(entry)
     entry.standing = { is: entry.marks ? "released" : "dropped" }
     this.onChange()
@@ -128,10 +136,7 @@ export class Claims {
     }
     if (outcome.kind !== "impossible") this.onSucceeded(entry)
     if (outcome.kind === "won") this.onWon(entry, outcome.claim)
-    else entry.standing = { is: "dropped" }
-    if (outcome.kind === "lost") this.onLost(entry)
-    if (outcome.kind === "impossible")
-      this.due.leaveAlone(entry.row, this.failed.blame(entry.row, outcome.error))
+    else this.onNotWon(entry, outcome)
     this.onChange()
   }
 
@@ -142,7 +147,7 @@ export class Claims {
 
   private onFailed(entry: Queued, error: unknown): void {
     entry.standing = { is: "dropped" }
-    this.due.leaveAlone(entry.row, this.failed.add(entry.row, error))
+    this.leaveAlone(entry.row, this.failed.add(entry.row, error), error)
     this.window.narrow()
     if (this.poll?.hasSucceeded) this.failed.blameRows()
     else if (this.failed.count >= this.options.batchSize) this.poll?.fail(error)
@@ -151,6 +156,7 @@ export class Claims {
 
   private onWon(entry: Queued, claim: Claim): void {
     entry.marks = claim
+    this.diagnostics.tell?.({ what: "claimed", eventId: claim.lease.id })
     const held: LeasedEvent = { lease: claim.lease, suspicion: suspicionOf(claim) }
     entry.standing = { is: "claimed", claim, held, wonAt: performance.now() }
     this.leases.add(held)
@@ -160,8 +166,22 @@ export class Claims {
     if (this.running.free > 0 && !this.isJustInTime) this.window.handlerWaited()
   }
 
-  private onLost({ row }: Queued): void {
-    this.due.lost(row)
-    this.window.claimLost()
+  private onNotWon(entry: Queued, outcome: Exclude<ClaimOutcome, { kind: "won" }>): void {
+    const { row } = entry
+    entry.standing = { is: "dropped" }
+    if (outcome.kind === "impossible") {
+      this.leaveAlone(row, this.failed.blame(row, outcome.error), outcome.error)
+    } else if (outcome.kind === "unreadable") {
+      this.diagnostics.tell?.({ what: "not-claimed", eventId: row.id })
+    } else {
+      this.diagnostics.tell?.({ what: "lost", eventId: row.id })
+      this.due.lost(row)
+      this.window.claimLost()
+    }
+  }
+
+  private leaveAlone(row: Row, forMs: number, error: unknown): void {
+    this.due.leaveAlone(row, forMs)
+    this.diagnostics.tell?.({ what: "not-claimed", eventId: row.id, forMs, error })
   }
 }

@@ -1,7 +1,9 @@
 /** One run of deliveries, from start to stop: the poll loop, and what it does in each poll. */
+
 import { type BusEvent, type ErrorHandler, PollingService } from "outbox-event-bus"
 import type { ResolvedConfig } from "../config.ts"
 import { MAX_DELAY_MS, unref } from "../process/background-timer.ts"
+import { Diagnostics } from "../process/diagnostics.ts"
 import type { EventOperations, StuckEvents } from "./event-operations.ts"
 import { LastPage } from "./poll.ts"
 import { Recovery } from "./recovery.ts"
@@ -18,6 +20,7 @@ const LOOK_AGAIN_MS = { least: 100, most: 300 }
 const LAST_PAGE_MS = { handlers: 10_000, preparation: 5000 }
 
 export class Delivery {
+  private readonly diagnostics: Diagnostics
   private readonly relay: Relay
   private readonly recovery: Recovery
   private readonly poller: PollingService
@@ -34,7 +37,8 @@ export class Delivery {
     life: EventOperations & StuckEvents,
     private readonly config: ResolvedConfig,
   ) {
-    this.relay = new Relay(life, config, () => this.wakePoller())
+    this.diagnostics = new Diagnostics(config.tableName)
+    this.relay = new Relay(life, config, () => this.wakePoller(), this.diagnostics)
     this.recovery = new Recovery(
       life,
       {
@@ -42,6 +46,7 @@ export class Delivery {
         batchSize: config.batchSize,
       },
       (id) => this.relay.holds(id),
+      this.diagnostics,
     )
     this.poller = new PollingService({
       pollIntervalMs: config.pollIntervalMs,
@@ -53,6 +58,7 @@ export class Delivery {
   }
 
   begin(handler: (event: BusEvent) => Promise<void>, onError: ErrorHandler): void {
+    this.diagnostics.tell?.({ what: "started" })
     this.handler = handler
     this.keepAlive = setInterval(() => {}, MAX_DELAY_MS)
     this.poller.start(handler, onError)
@@ -63,6 +69,7 @@ export class Delivery {
    * over anything yet still delivers a page.
    */
   async end(): Promise<void> {
+    this.diagnostics.tell?.({ what: "stopping" })
     this.hasEnded = true
     clearTimeout(this.recheckTimer)
     if (this.handler && this.firstPoll !== "over" && !this.relay.hasStarted)
@@ -70,6 +77,7 @@ export class Delivery {
     this.recovery.stop()
     await Promise.allSettled([this.relay.stop(), this.poller.stop()])
     clearInterval(this.keepAlive)
+    this.diagnostics.tell?.({ what: "stopped" })
   }
 
   private async endWithFirstPage(handler: (event: BusEvent) => Promise<void>): Promise<void> {

@@ -41,6 +41,7 @@ export class DueRows {
   constructor(
     private readonly read: (request: DuePageRequest) => Promise<Page>,
     private readonly pageSize: number,
+    private readonly onPage: (rows: number, news: number) => void = () => {},
   ) {}
 
   /** Starts a poll, with the event that is due longest. */
@@ -126,6 +127,7 @@ export class DueRows {
     const now = performance.now()
     const isStart = place.startAfter === undefined && place.from === undefined
     const news = page.rows.filter((row) => !this.recent.has(row, now))
+    this.onPage(page.rows.length, news.length)
     if (isStart) {
       this.oldest = numberOf(page.rows[0]?.gsiSortKey)
       this.foundNews = false

@@ -1,7 +1,9 @@
 /** When to look for events whose lease is over, and how: only as often as leases need it, page by page. */
+
 import { ValidationError } from "outbox-event-bus"
 import { forEachBounded } from "../database/bounded.ts"
 import type { Page } from "../database/requests.ts"
+import { Diagnostics } from "../process/diagnostics.ts"
 import type { Row } from "../state/status-index.ts"
 import type { StuckEvents } from "./event-operations.ts"
 import { TroubledRows } from "./troubled-rows.ts"
@@ -20,6 +22,7 @@ export class Recovery {
     private readonly events: StuckEvents,
     private readonly options: { intervalMs: number; batchSize: number },
     private readonly isHeldHere: (id: string) => boolean,
+    private readonly diagnostics = new Diagnostics("outbox"),
   ) {}
 
   /**
@@ -56,6 +59,7 @@ export class Recovery {
       })
       startAfter = next
     } while (startAfter && this.stopsAt === undefined)
+    this.diagnostics.tell?.({ what: "recovery-looked", found: recovered + failed.length, recovered })
     // Where none succeeds, the database is to blame, unless it is a single row that has failed before, or the rows are no events.
     const isForTheRows =
       recovered > 0 ||

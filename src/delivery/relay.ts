@@ -12,6 +12,7 @@
  * ```
  */
 import type { BusEvent } from "outbox-event-bus"
+import { Diagnostics } from "../process/diagnostics.ts"
 import { AdmissionRound } from "./admission.ts"
 import type { Claimed, Queued } from "./claim-queue.ts"
 import { Claims } from "./claims.ts"
@@ -56,6 +57,7 @@ export class Relay {
     private readonly life: EventOperations,
     private readonly options: RelayOptions,
     private readonly requestPoll: () => void = () => {},
+    private readonly diagnostics = new Diagnostics("outbox"),
   ) {
     const advance = () => this.advance()
     this.maxSettling = Math.max(MAX_SETTLING.least, Math.min(options.concurrency, MAX_SETTLING.most))
@@ -65,7 +67,7 @@ export class Relay {
       advance,
     )
     this.running = new Running(options.concurrency, (event) => this.leases.isOverdue(event))
-    this.claims = new Claims(life, this.running, this.leases, options, advance)
+    this.claims = new Claims(life, this.running, this.leases, options, advance, diagnostics)
     this.contexts = new HandlerContexts(options)
     this.loop = new LoopWatch(() => this.leases.markStale(), advance)
   }
@@ -84,6 +86,7 @@ export class Relay {
     const poll = new Poll(until)
     this.poll = poll
     this.claims.begin(poll)
+    this.diagnostics.tell?.({ what: "poll-started" })
     this.advance()
     return poll.ended
   }
@@ -137,10 +140,20 @@ export class Relay {
       const verdict = round.next(entry)
       const { standing } = entry
       if (verdict === "claim") this.claims.claim(entry)
+      if (verdict === "wait" && standing.is !== "dropped") this.tellWaiting(entry, round.why)
       if (standing.is !== "claimed") continue
-      if (verdict === "release") void this.release(entry, standing)
-      if (verdict === "start" && !this.start(entry, standing)) round.block()
+      if (verdict === "release") void this.release(entry, standing, round.why)
+      if (verdict === "start" && !this.start(entry, standing)) {
+        round.block("its lease, or what a blocked event loop has held up, is written first")
+        this.tellWaiting(entry, round.why)
+      }
     }
+  }
+
+  private tellWaiting(entry: Queued, because: string): void {
+    if (!this.diagnostics.tell || entry.claim === "pending" || entry.waitsBecause === because) return
+    entry.waitsBecause = because
+    this.diagnostics.tell({ what: "waits", eventId: entry.row.id, because })
   }
 
   /** Takes an event out of the queue that is not to start here, whatever else runs. */
@@ -151,9 +164,14 @@ export class Relay {
     if (standing.is !== "dropped" && !isLost && !isTooLate) return false
     this.claims.queue.remove(entry)
     if (standing.is !== "claimed") return true
-    if (isLost) this.leases.remove(standing.held)
-    else void this.release(entry, standing)
+    if (isLost) this.dropLost(standing)
+    else void this.release(entry, standing, "the outbox stops")
     return true
+  }
+
+  private dropLost({ held }: Claimed): void {
+    this.leases.remove(held)
+    this.diagnostics.tell?.({ what: "lease-lost", eventId: held.lease.id })
   }
 
   /** How many handlers a stop still lets start. */
@@ -181,6 +199,7 @@ export class Relay {
     const outcome = this.outcome(poll)
     this.poll = undefined
     this.claims.end(poll)
+    this.diagnostics.tell?.({ what: "poll-ended", outcome: poll.hasFailed ? "failed" : outcome })
     poll.end(outcome, (error) => this.life.interrupted(error))
   }
 
@@ -212,7 +231,7 @@ export class Relay {
   /** Leases are shorter than round trips take: the event is released, and perhaps the next poll finds DynamoDB faster. */
   private endPollUnhandled(entry: Queued, claimed: Claimed): void {
     this.claims.queue.remove(entry)
-    void this.release(entry, claimed)
+    void this.release(entry, claimed, "leases are shorter than round trips")
     if (this.poll) this.poll.isGivenUp = true
     if (!this.hasReportedShortLease) this.life.interrupted(this.leases.tooShortError())
     this.hasReportedShortLease = true
@@ -223,6 +242,8 @@ export class Relay {
     this.lastPage?.started()
     this.running.add(held)
     this.loop.start()
+    const { id: eventId, type: eventType } = claim.event
+    this.diagnostics.tell?.({ what: "handler-started", eventId, eventType, attempt: claim.retryCount + 1 })
     let failure: { error: unknown } | undefined
     try {
       await this.contexts.run(claim, held, this.handler)
@@ -230,6 +251,8 @@ export class Relay {
       failure = { error }
     }
     this.running.ended(held)
+    const ms = performance.now() - (held.startedAt as number)
+    this.diagnostics.tell?.({ what: "handler-ended", eventId, ms, hasSucceeded: !failure })
     this.settling++
     // A success is valid with any lease.
     if (failure) this.leases.freeze(held)
@@ -237,11 +260,13 @@ export class Relay {
     this.advance()
     await settled.catch((error) => this.poll?.fail(error))
     this.running.settled(held)
+    this.diagnostics.tell?.({ what: "settled", eventId })
     this.settled(held)
   }
 
   /** Gives back an event that waits claimed. */
-  private async release(entry: Queued, { claim, held }: Claimed): Promise<void> {
+  private async release(entry: Queued, { claim, held }: Claimed, because: string): Promise<void> {
+    this.diagnostics.tell?.({ what: "released", eventId: held.lease.id, because })
     entry.standing = { is: "releasing" }
     this.settling++
     this.claims.released()

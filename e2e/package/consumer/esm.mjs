@@ -9,6 +9,7 @@ assert.deepEqual(Object.keys(adapter).sort(), [
   "DuplicateEventIdError",
   "DynamoDBAwsSdkOutbox",
   "EventAlreadyPublishedError",
+  "OUTBOX_DIAGNOSTICS_CHANNEL",
   "UnstorableEventError",
   "dynamodbAwsSdkTransactionStorage",
   "getDynamoDBAwsSdkCollector",
