@@ -63,8 +63,8 @@ export class Claims {
    * @param most - How many events may wait for their handlers at once.
    */
   goAhead(most: number): void {
-    const limit = Math.min(this.room, most)
-    while (this.queue.ahead < limit && this.queue.waiting < MAX_WAITING) {
+    const mayWait = this.queue.waiting < MAX_WAITING
+    for (let left = Math.min(this.room, most) - this.queue.ahead; left > 0 && mayWait; left--) {
       const row = this.due.take()
       if (!row) break
       // It was released, and keeps its place.

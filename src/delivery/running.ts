@@ -3,7 +3,8 @@ import type { LeasedEvent } from "./lease-keeper.ts"
 
 export class Running {
   private readonly events = new Set<LeasedEvent>()
-  private readonly settling = new Set<LeasedEvent>()
+  /** Those of them, and of what is being settled, that may crash their worker: mostly none. */
+  private readonly suspicious = new Set<LeasedEvent>()
 
   /**
    * @param concurrency - How many may run at once.
@@ -25,36 +26,37 @@ export class Running {
 
   /** Suspects whose handlers run within their timeout. */
   get suspects(): number {
-    return this.inTime(({ suspicion }) => suspicion !== "none").length
+    return [...this.suspicious].filter((event) => this.runsInTime(event)).length
   }
 
   /** A strong suspect runs within its timeout, or is being settled: until then, a crash would count against it. */
   get hasStrongSuspect(): boolean {
-    const isStrong = ({ suspicion }: LeasedEvent) => suspicion === "strong"
-    return this.inTime(isStrong).length > 0 || [...this.settling].some(isStrong)
+    return [...this.suspicious].some(
+      (event) => event.suspicion === "strong" && (!this.events.has(event) || this.runsInTime(event)),
+    )
   }
 
   /** Every slot is taken by a handler that has exceeded its timeout. */
   get isStuck(): boolean {
-    return this.free === 0 && this.inTime(() => true).length === 0
+    return this.free === 0 && [...this.events].every((event) => this.isOverdue(event))
   }
 
   add(event: LeasedEvent): void {
     event.startedAt = performance.now()
     this.events.add(event)
+    if (event.suspicion !== "none") this.suspicious.add(event)
   }
 
   /** Its handler has ended; the result is being written. */
   ended(event: LeasedEvent): void {
     this.events.delete(event)
-    this.settling.add(event)
   }
 
   settled(event: LeasedEvent): void {
-    this.settling.delete(event)
+    this.suspicious.delete(event)
   }
 
-  private inTime(isOfKind: (event: LeasedEvent) => boolean): LeasedEvent[] {
-    return [...this.events].filter((event) => isOfKind(event) && !this.isOverdue(event))
+  private runsInTime(event: LeasedEvent): boolean {
+    return this.events.has(event) && !this.isOverdue(event)
   }
 }
