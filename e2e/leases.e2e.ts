@@ -68,7 +68,7 @@ test("a clock that is fast by what processingTimeoutMs allows for takes no claim
   expect(messages.filter((message) => "error" in (message as object))).toEqual([])
 })
 
-/** An event whose first handler outlives its time; it is let go when the second one runs, or has ended. */
+/** An event whose first handler exceeds its timeout; it is let go when the second one runs, or has ended. */
 async function outlived(firstEnds: "succeeds" | "fails", secondEnds: "succeeds" | "fails") {
   const table = await createTable()
   const gates = { first: closedGate(), second: closedGate() }
@@ -92,7 +92,7 @@ async function outlived(firstEnds: "succeeds" | "fails", secondEnds: "succeeds" 
   return { table, first, second, gates }
 }
 
-test("a handler that outlives its time and succeeds settles the event, whatever its new owner does", {
+test("a handler that exceeds its timeout and succeeds settles the event, whatever its new owner does", {
   timeout: TEST_MS,
 }, async () => {
   const { table, first, second, gates } = await outlived("succeeds", "fails")
@@ -110,7 +110,7 @@ test("a handler that outlives its time and succeeds settles the event, whatever 
   expect(await outboxOn(table).getFailedEvents()).toEqual([])
 })
 
-test("a handler that outlives its time and fails counts nothing and takes nothing from the new owner", {
+test("a handler that exceeds its timeout and fails counts nothing and takes nothing from the new owner", {
   timeout: TEST_MS,
 }, async () => {
   const { table, first, second, gates } = await outlived("fails", "succeeds")
@@ -142,7 +142,7 @@ test("a handler that fails after its event was completed by another changes noth
   expect(second.deliveredIds).toEqual(["long"])
 })
 
-test("a claim whose answer comes after its lease is over is not delivered", {
+test("a claim whose answer comes after its lease has expired is not delivered", {
   timeout: TEST_MS,
 }, async () => {
   const table = await createTable()

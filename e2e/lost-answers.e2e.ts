@@ -1,5 +1,5 @@
 /**
- * Writes that were carried out although their answer got lost: once, so that the SDK sends them again, and for good, so that the
+ * Writes that were carried out although their response got lost: once, so that the SDK sends them again, and for good, so that the
  * outbox sees an error. Nothing is lost, and nothing is delivered twice or counted twice.
  */
 import { expect, test } from "vitest"
@@ -53,7 +53,7 @@ test("claim, once: it is recognised as won, and the handler runs once", async ()
   expect(worker.errors).toEqual([])
 })
 
-test("claim, for good: it is given back without being counted, and delivered by a later poll", async () => {
+test("claim, for good: it is released without being counted, and delivered by a later poll", async () => {
   const table = await createTable()
   const client = attemptingThrice()
   const answers = loseAnswers(client, "claim", FOR_GOOD)

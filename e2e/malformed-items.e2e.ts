@@ -1,4 +1,4 @@
-/** Items that can't be read as events are put aside as failed with the reason; the events behind them are delivered. */
+/** Items that can't be read as events are set aside as failed with the reason; the events behind them are delivered. */
 import type { AttributeValue } from "@aws-sdk/client-dynamodb"
 import { describe, expect, test } from "vitest"
 import { someEvents } from "./fixture/events.ts"
@@ -125,7 +125,7 @@ test.each([{ S: "many" }, { N: "-3" }, { N: "1E30" }, { N: "1.5" }])(
   },
 )
 
-test("an active one with a bad retryCount is counted from 0 when it is recovered, which mends it", async () => {
+test("an active one with a bad retryCount is counted from 0 when it is recovered, which repairs it", async () => {
   const table = await createTable()
   await table.putRaw({ ...STUCK, retryCount: { S: "many" } })
   const worker = startWorker(table)
@@ -134,11 +134,11 @@ test("an active one with a bad retryCount is counted from 0 when it is recovered
   expect(worker.deliveredIds).toEqual(["bad"])
 })
 
-test("a malformed item that was mended is delivered when it is re-driven", async () => {
+test("a malformed item that was repaired is delivered when it is re-driven", async () => {
   const table = await createTable()
   await table.putRaw(without(READABLE, "type"))
   const worker = startWorker(table)
-  await until("it is put aside", async () => (await table.read("bad"))?.status === "failed")
+  await until("it is set aside", async () => (await table.read("bad"))?.status === "failed")
   await table.set("bad", { type: "order.placed" })
   await worker.outbox.retryEvents(["bad"])
   await until("it is completed", async () => (await table.read("bad"))?.status === "completed")

@@ -54,7 +54,7 @@ describe.each<Projection>(["ALL", "KEYS_ONLY"])("index %s", (projection) => {
   })
 })
 
-test("a handler that outlives its lease: another worker delivers the event, and the late success is kept", async () => {
+test("a handler that outlasts its lease: another worker delivers the event, and the late success is kept", async () => {
   const table = await createTable()
   const gate = closedGate()
   const slow = startWorker(table, { processingTimeoutMs: 150, handler: () => gate.passed })
@@ -122,7 +122,7 @@ test("an event that waits behind a long handler keeps its claim while that is wi
   expect(worker.errors).toEqual([])
 })
 
-test("an event that waits behind a handler that has outlived its time is given back, and another worker has it", async () => {
+test("an event that waits behind a handler that has exceeded its timeout is released, and another worker has it", async () => {
   const { table, gate, worker } = await eventBehindLongHandler(300)
   const other = startWorker(table, {
     processingTimeoutMs: 300,

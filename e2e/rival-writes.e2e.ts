@@ -195,7 +195,7 @@ describe("recover", () => {
     expect(worker.delivered).toEqual([])
   })
 
-  test("an unreadable one that another worker has claimed since is not put aside", async () => {
+  test("an unreadable one that another worker has claimed since is not set aside", async () => {
     const table = await createTable()
     await table.put(stuckOriginalItem({ id: "contested", type: undefined }))
     const client = newClient()

@@ -66,7 +66,7 @@ test("while a query is not answered", { timeout: TEST_MS }, async () => {
   await expectToEndInTime(worker.outbox.stop())
 })
 
-test("while claims are not answered: they are given back when the database is there again, or end with their lease", {
+test("while claims are not answered: they are released when the database is there again, or end with their lease", {
   timeout: TEST_MS,
 }, async () => {
   const table = await createTable()
@@ -137,7 +137,7 @@ test("while many abandoned events are recovered one after the other over a conne
   await expectToEndInTime(worker.outbox.stop())
 })
 
-test("in a database that throttles, what was only claimed is given back as soon as that ends", {
+test("in a database that throttles, what was only claimed is released as soon as that ends", {
   timeout: TEST_MS,
 }, async () => {
   const table = await createTable()
@@ -159,7 +159,7 @@ test("in a database that throttles, what was only claimed is given back as soon 
   await until("a release is refused", () => faults.counts.throttled > 0)
   faults.off()
   await until(
-    "they are given back",
+    "they are released",
     async () => (await table.all()).filter(({ status }) => status === "active").length === 1,
   )
   gate.open()

@@ -1,4 +1,4 @@
-/** stop(): nothing new starts, what runs is finished, what was only claimed is given back unharmed. */
+/** stop(): nothing new starts, what runs is finished, what was only claimed is released without counting an attempt. */
 import { expect, test } from "vitest"
 import { someEvent, someEvents } from "./fixture/events.ts"
 import { createTable, newClient } from "./fixture/table.ts"
@@ -6,7 +6,7 @@ import { closedGate, until } from "./fixture/until.ts"
 import { intercept } from "./fixture/wire.ts"
 import { outboxOn, startWorker } from "./fixture/worker.ts"
 
-test("waits for the handler that runs and settles its event; what waited is given back as if never claimed", async () => {
+test("waits for the handler that runs and settles its event; what waited is released as if never claimed", async () => {
   const table = await createTable()
   const gate = closedGate()
   const worker = startWorker(table, { handler: () => gate.passed })
@@ -21,7 +21,7 @@ test("waits for the handler that runs and settles its event; what waited is give
     isStopped = true
   })
   await until(
-    "the others are given back",
+    "the others are released",
     async () => (await table.all()).filter(({ status }) => status === "active").length === 1,
   )
   expect(isStopped).toBe(false)
@@ -56,7 +56,7 @@ test("a handler that fails during stop is counted", async () => {
   expect(await table.read("fails")).toMatchObject({ status: "created", retryCount: 1, lastError: "no" })
 })
 
-test("a claim that is answered only after stop() is given back", async () => {
+test("a claim that is answered only after stop() is released", async () => {
   const table = await createTable()
   const client = newClient()
   const gate = closedGate()

@@ -92,7 +92,7 @@ export type ResolvedConfig = Given<Omit<DynamoDBAwsSdkOutboxConfig, "getCollecto
   getCollector?: () => DynamoDBAwsSdkTransactionCollector | undefined
 }
 
-/** A larger page holds more than DynamoDB's 1 MB of answer, or more rows than a poll gets to. */
+/** A larger page holds more than DynamoDB's response limit of 1 MB, or more rows than a poll gets to. */
 const MAX_BATCH_SIZE = 1000
 
 interface NumberRule {

@@ -276,7 +276,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     if (outcome === "refused") return { kind: "lost" }
     if (outcome === "foreign")
       return { kind: "impossible", error: foreignItem(this.config.tableName, row.id) }
-    // A mocked client answers without the item.
+    // A mocked client responds without the item.
     const item = outcome.item ?? row
     const read = readItem(item)
     if ("unreadable" in read) {
@@ -299,7 +299,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   private async look({ id }: Row): Promise<Marks | undefined> {
     const attributes = ["status", "retryCount", "crashCount"]
     const item = await this.requests.get(this.config.tableName, id, attributes)
-    // A mocked client answers without the item: the claim will tell.
+    // A mocked client responds without the item: the claim will tell.
     return item && item.status !== EventStatus.CREATED ? undefined : this.marksOf(item ?? {})
   }
 
@@ -317,7 +317,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
 
   /** active → active, with a later end of the lease; false if the claim is lost. */
   private async renew(lease: Lease, leaseEndsAt: number, limitMs?: number): Promise<boolean> {
-    // As long as it is not known whether a renewal was written, the same one is tried again.
+    // As long as it is not known whether a renewal was written, the same one is retried.
     lease.unconfirmedLeaseEnd ??= Math.ceil(leaseEndsAt)
     const renewedEnd = lease.unconfirmedLeaseEnd
     const input = transitions.renew(this.config.tableName, lease, renewedEnd)
@@ -356,7 +356,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     this.errors.attemptFailed(error, event, isWritten ? attempt : undefined)
   }
 
-  /** active → created or failed: the lease is over, so the attempt counts as failed. */
+  /** active → created or failed: the lease has expired, so the attempt counts as failed. */
   private async recover(row: Row): Promise<void> {
     const { tableName } = this.config
     const now = Date.now()

@@ -16,7 +16,7 @@ beforeAll(async () => {
 
 const replay = (setting: Setting, steps: readonly Step[]) => replayIn(laboratory, setting, steps)
 
-test("a recovery whose answer got lost is reported all the same", () =>
+test("a recovery whose response got lost is reported all the same", () =>
   replay({ level: "outbox", projection: "ALL" }, [
     { do: "publish", worker: 0, ids: ["a"], dueIn: 0 },
     { do: "look", worker: 0 },
@@ -26,7 +26,7 @@ test("a recovery whose answer got lost is reported all the same", () =>
     { do: "recover", worker: 0, id: "a", fates: ["lost"] },
   ]))
 
-test("a renewal that got no answer is tried again as it was", () =>
+test("a renewal that got no response is retried as it was", () =>
   replay({ level: "outbox", projection: "ALL" }, [
     { do: "publish", worker: 0, ids: ["a"], dueIn: 0 },
     { do: "look", worker: 0 },

@@ -43,7 +43,7 @@ export class ModelWire {
     return result
   }
 
-  /** Sends as the SDK does: again when there was no answer. */
+  /** Sends as the SDK does: again when there was no response. */
   private send(attempt: () => WriteResult): WriteResult | "error" {
     for (let attempts = 0; attempts < ATTEMPTS; attempts++) {
       const fate = this.fates.shift()

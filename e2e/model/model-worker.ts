@@ -106,7 +106,7 @@ export class ModelWorker {
 
   renew(id: string): string {
     const { lease } = this.holds.get(id) as { lease: ModelLease }
-    // As long as it is not known whether a renewal was written, the same one is tried again.
+    // As long as it is not known whether a renewal was written, the same one is retried.
     lease.unconfirmedLeaseEnd ??= this.clock() + LEASE_MS
     const leaseEndsAt = lease.unconfirmedLeaseEnd
     const result = this.wire.write({ kind: "renew", id, lease: { ...lease }, leaseEndsAt })

@@ -8,7 +8,7 @@ export type Fate =
   | "dropped"
   /** The worker's process ends before it is sent. */
   | "dies before"
-  /** It is carried out, and the worker's process ends before the answer comes. */
+  /** It is carried out, and the worker's process ends before the response comes. */
   | "dies after"
 
 export type EventStep = {

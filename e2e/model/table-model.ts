@@ -120,7 +120,7 @@ function isMine({ status, claimToken, gsiSortKey }: ModelItem, lease: ModelLease
   return status === "active" && claimToken === lease.token && leases.includes(gsiSortKey)
 }
 
-/** The same write was carried out before, and only its answer got lost. */
+/** The same write was carried out before, and only its response got lost. */
 function isDone(item: ModelItem, status: ModelItem["status"], token: Token, key: number): boolean {
   return item.status === status && item.claimToken === token && item.gsiSortKey === key
 }

@@ -154,9 +154,9 @@ function refusedPositions(error: unknown): number[] {
   return reasons.flatMap(({ Code }, position) => (Code === "ConditionalCheckFailed" ? [position] : []))
 }
 
-/** Reads a query's answer. No answer at all is an empty one: a mocked client that has run out gives that. */
-export function toPage(answer: Partial<QueryCommandOutput> | undefined): Page {
-  const page: Page = { rows: (answer?.Items ?? []) as Row[] }
-  if (answer?.LastEvaluatedKey) page.next = answer.LastEvaluatedKey
+/** Reads a query's response. None at all is an empty one: a mocked client that has run out gives that. */
+export function toPage(response: Partial<QueryCommandOutput> | undefined): Page {
+  const page: Page = { rows: (response?.Items ?? []) as Row[] }
+  if (response?.LastEvaluatedKey) page.next = response.LastEvaluatedKey
   return page
 }

@@ -50,7 +50,7 @@ export interface EventOperations {
 
 /** The reads and writes of recovery. */
 export interface StuckEvents {
-  /** Reads a page of the events whose lease is over. */
+  /** Reads a page of the events whose lease has expired. */
   stuck(request: PageRequest): Promise<Page>
   recover(row: Row): Promise<void>
   /** Reports a row whose recovery has failed. */

@@ -317,7 +317,7 @@ describe("a renewal that fails", () => {
     expect(event.lease.leaseEndsAt).toBe(NOW + 1400)
   })
 
-  it("is not sent again while its answer is awaited", async () => {
+  it("is not sent again while its response is awaited", async () => {
     const { keeper, renew } = create()
     const answer = deferred<boolean>()
     renew.mockReturnValue(answer.promise)

@@ -194,7 +194,7 @@ export class LeaseKeeper {
     try {
       event.isLost = !(await this.renew(lease, this.nextEndOf(event), this.limitFor(event)))
     } catch {
-      // It is tried again. Should no try succeed, the lease ends and recovery reports it.
+      // It is retried. Should no try succeed, the lease ends and recovery reports it.
       isAnswered = false
     }
     this.renewing.delete(event)

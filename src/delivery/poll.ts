@@ -2,7 +2,7 @@
 
 /**
  * How a poll ended: all that was due was handed over; its time was over before that; or events may be left that the
- * index did not show as free: other workers were about to take them, or they have just been given back.
+ * index did not show as free: other workers were about to take them, or they have just been released.
  */
 export type PollOutcome = "done" | "unfinished" | "unsure"
 

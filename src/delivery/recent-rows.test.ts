@@ -26,7 +26,7 @@ describe("a row this worker has claimed", () => {
   })
 })
 
-it("a row lost to another worker is known for two seconds: it may be given back under the same sort key", () => {
+it("a row lost to another worker is known for two seconds: it may be released under the same sort key", () => {
   const recent = new RecentRows()
   recent.claimed(row, 0)
   recent.lost(row, 1000)

@@ -1,4 +1,4 @@
-/** When to look for events whose lease is over, and how: only as often as leases need it, page by page. */
+/** When to look for events whose lease has expired, and how: only as often as leases need it, page by page. */
 
 import { ValidationError } from "outbox-event-bus"
 import { forEachBounded } from "../database/bounded.ts"

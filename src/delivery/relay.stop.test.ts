@@ -23,7 +23,7 @@ describe("stop", () => {
     await relay.stop()
   })
 
-  it("starts no handler more, waits for the one that runs, and gives back what is only claimed", async () => {
+  it("starts no handler more, waits for the one that runs, and releases what is only claimed", async () => {
     const { table, life, relay, started, onEvent, poll } = createRelay()
     table.putAll(names(100))
     const last = deferred()
@@ -49,7 +49,7 @@ describe("stop", () => {
     expect(table.in("created")).toEqual(names(100).slice(31))
   })
 
-  it("gives back also what is being claimed at that moment", async () => {
+  it("releases also what is being claimed at that moment", async () => {
     const { table, relay, started, poll } = createRelay()
     table.putAll(["a"])
     table.latencyMs.claim = 100
@@ -164,7 +164,7 @@ describe("a failing read or claim", () => {
   })
 
   it.each([1, 5])(
-    "of some claims, with concurrency %i, stops no other: their rows are named once and tried again later",
+    "of some claims, with concurrency %i, stops no other: their rows are named once and retried later",
     async (concurrency) => {
       const { table, life, started, poll } = createRelay({ concurrency })
       table.putAll(names(60))

@@ -6,8 +6,8 @@ import { createRelay, names } from "../test/relay.fixture.ts"
 
 useFakeClock()
 
-describe.each([1, 3])("when all of %i handlers have outlived their time", (concurrency) => {
-  it("what waits behind them is given back, and nothing more is claimed until one has ended", async () => {
+describe.each([1, 3])("when all of %i handlers have exceeded their timeouts", (concurrency) => {
+  it("what waits behind them is released, and nothing more is claimed until one has ended", async () => {
     const { table, life, started, onEvent, poll } = createRelay({ concurrency })
     table.putAll(names(20))
     const endings: (() => void)[] = []
@@ -67,7 +67,7 @@ describe("a lease that is shorter than the round trips", () => {
     await pass(10 * LEASE_MS)
     expect(started).toEqual([])
     byMs = 5
-    // What was released is not tried again for a while, as anything that has just been claimed.
+    // What was released is not retried for a while, as anything that has just been claimed.
     await pass(10_000)
     void poll()
     await pass(10 * LEASE_MS)

@@ -236,7 +236,7 @@ describe("an event at its last attempt", () => {
     },
   )
 
-  it("keeps its turn though the handler before it ends while it is still being given back", async () => {
+  it("keeps its turn though the handler before it ends while it is still being released", async () => {
     const { table, started, onEvent, poll } = createRelay()
     putSome(table, 20, (i) => i % 3 === 1)
     table.latencyMs.release = 50
@@ -277,7 +277,7 @@ describe("among ordinary events, every second one of a kind that must not wait",
     [1, { isLastAttempt: true }],
     [5, { isLastAttempt: true }],
     [50, { isLastAttempt: true }],
-  ])("with concurrency %i, %o: few claims are given back", async (concurrency, kind) => {
+  ])("with concurrency %i, %o: few claims are released", async (concurrency, kind) => {
     const { table, life, onEvent, poll } = createRelay({ concurrency })
     for (const [i, id] of names(300).entries()) {
       table.put({ id, dueAt: Date.now() - 10_000 + i, ...(i % 2 === 1 && kind) })

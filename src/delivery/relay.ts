@@ -97,7 +97,7 @@ export class Relay {
     this.contexts.stop()
   }
 
-  /** For good: starts no more handlers, gives back what is only claimed, and resolves when the running ones are settled. */
+  /** For good: starts no more handlers, releases what is only claimed, and resolves when the running ones are settled. */
   async stop(): Promise<void> {
     this.isStopping = true
     this.contexts.stop()
@@ -264,7 +264,7 @@ export class Relay {
     this.settled(held)
   }
 
-  /** Gives back an event that waits claimed. */
+  /** Releases an event that waits claimed. */
   private async release(entry: Queued, { claim, held }: Claimed, because: string): Promise<void> {
     this.diagnostics.tell?.({ what: "released", eventId: held.lease.id, because })
     entry.standing = { is: "releasing" }

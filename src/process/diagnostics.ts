@@ -19,7 +19,7 @@ export const OUTBOX_DIAGNOSTICS_CHANNEL = "outbox-event-bus:dynamodb-aws-sdk"
  * - `claimed`; `lost`, to another worker; `not-claimed`: the claim failed, or the item can't be read; it is left alone for `forMs`.
  * - `waits`: why a queued event does not start yet; told once for each reason.
  * - `handler-started`, `handler-ended` with its duration; `settled`: its result is written, or it was reported that it could not be.
- * - `released`: a claimed event was given back without counting an attempt.
+ * - `released`: a claimed event was released without counting an attempt.
  * - `lease-lost`: another worker has the event.
  * - `recovery-looked`: expired leases that were found, and those that were recovered.
  */

@@ -11,7 +11,7 @@ describe("a failed attempt", () => {
     [0, 1, 1000],
     [1, 2, 2000],
     [3, 4, 8000],
-  ])("after %i others is tried again after the backoff of attempt %i", (retryCount, attempts, delay) => {
+  ])("after %i others is retried after the backoff of attempt %i", (retryCount, attempts, delay) => {
     expect(failedAttempt({ ...failure, retryCount }, 5, backoff, now)).toEqual({
       status: "created",
       retryCount: attempts,

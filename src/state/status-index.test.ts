@@ -49,7 +49,7 @@ describe("due events", () => {
   })
 })
 
-it("stuck events are those active whose lease is over, with all that the index carries", () => {
+it("stuck events are those active whose lease has expired, with all that the index carries", () => {
   const startAfter = { id: "e1" }
   expect(stuckEvents(index, 1000, { limit: 50, startAfter })).toEqual({
     ...common,

@@ -36,7 +36,7 @@ function partitionOf(status: EventStatus): string {
 }
 
 /**
- * Events that are due at `now`, the longest due first. Only the keys are read, since the claim answers with the whole
+ * Events that are due at `now`, the longest due first. Only the keys are read, since the claim returns the whole
  * item.
  */
 export function dueEvents(
@@ -56,7 +56,7 @@ export function dueEvents(
   }
 }
 
-/** Active events whose lease is over at `now`, longest first, with all that the index carries of them. */
+/** Active events whose lease has expired at `now`, longest first, with all that the index carries of them. */
 export function stuckEvents(index: StatusIndex, now: number, page: PageRequest): QueryCommandInput {
   return query(index, EventStatus.ACTIVE, page, { ":now": now })
 }

@@ -29,7 +29,7 @@ it("publish: only where the id is not in the table", () => {
   })
 })
 
-it("claim: only what is created and due, or was claimed by this very write; answers with the item as it is now", () => {
+it("claim: only what is created and due, or was claimed by this very write; returns the item as it is now", () => {
   expect(transitions.claim(TableName, lease, 1000)).toEqual({
     TableName,
     Key,
@@ -181,7 +181,7 @@ describe("fail", () => {
     })
   })
 
-  it("also holds a claim whose renewal was written although its answer got lost", () => {
+  it("also holds a claim whose renewal was written although its response got lost", () => {
     const unsure: Lease = { ...lease, unconfirmedLeaseEnd: 2500 }
     for (const input of [
       transitions.fail(TableName, unsure, retried),

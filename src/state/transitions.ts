@@ -31,7 +31,7 @@ export interface Lease {
   readonly token: string
   /** Epoch milliseconds; renewing moves it. */
   leaseEndsAt: number
-  /** The end of a renewal whose answer did not come: the item has this lease end or the one above. */
+  /** The end of a renewal whose response did not come: the item has this lease end or the one above. */
   unconfirmedLeaseEnd?: number | undefined
   /** When the event was due: releasing it restores that. */
   readonly dueAt: number
@@ -58,9 +58,9 @@ export const CONDITIONS = {
   due: "#status = :created AND #gsiSortKey <= :now",
   /** Not a claim that has been won and released, and arrives once more: the token stays on the item. */
   newClaim: "(attribute_not_exists(#claimToken) OR #claimToken <> :mine)",
-  leaseOver: "#status = :active AND #gsiSortKey <= :now",
+  leaseExpired: "#status = :active AND #gsiSortKey <= :now",
   mine: "#status = :active AND #claimToken = :mine AND #gsiSortKey IN (:myLease, :myOtherLease)",
-  /** My own write that was carried out although its answer got lost; the SDK sends it again. */
+  /** My own write that was carried out although its response got lost; the SDK sends it again. */
   done: "#status = :next AND #claimToken = :mine AND #gsiSortKey = :nextKey",
   asRecovered: "#status = :recovered AND #gsiSortKey = :recoveredKey",
   failed: "#status = :failed",
@@ -77,7 +77,7 @@ export function publish(tableName: string, item: EventItem): Put {
 }
 
 /**
- * created → active, for one winner among any number of workers. Answers with the item as it is now, not as a stale
+ * created → active, for one winner among any number of workers. Returns the item as it is now, not as a stale
  * index showed it.
  */
 export function claim(tableName: string, lease: Lease, now: number): UpdateCommandInput {
@@ -144,7 +144,7 @@ export function fail(tableName: string, lease: Lease, attempt: FailedAttempt): U
 }
 
 /**
- * active → created or failed, by whoever finds that the lease is over. The fresh token names the recovery, so that one
+ * active → created or failed, by whoever finds that the lease has expired. The fresh token names the recovery, so that one
  * which the SDK sends again is recognised as done, and its attempt reported. (Its crash is then counted twice, which
  * only makes relays careful earlier.) `seenCount` is what `attempt` counted on from.
  */
@@ -162,7 +162,7 @@ export function recover(
     set: { ...set, claimToken: token },
     add: { crashCount: 1 },
     remove,
-    condition: `(${CONDITIONS.leaseOver} AND ${countUnchanged} AND ${CONDITIONS.anEvent}) OR (${CONDITIONS.done})`,
+    condition: `(${CONDITIONS.leaseExpired} AND ${countUnchanged} AND ${CONDITIONS.anEvent}) OR (${CONDITIONS.done})`,
     values: {
       active: EventStatus.ACTIVE,
       now,
@@ -238,7 +238,7 @@ interface Change {
 }
 
 /**
- * A write that only the owner of a claim may do. The token stays on the item: should the answer to this write get
+ * A write that only the owner of a claim may do. The token stays on the item: should the response to this write get
  * lost, the one that the SDK sends again is recognised as `done`.
  */
 function updateMine(

@@ -92,7 +92,7 @@ describe("why an event waits, or is released", () => {
     expect(told.some(({ what }) => what === "lost")).toBe(true)
   })
 
-  it("and one that stop gives back", async () => {
+  it("and one that stop releases", async () => {
     const { table, relay, poll } = createRelay()
     table.putAll(["a"])
     table.latencyMs.claim = 50

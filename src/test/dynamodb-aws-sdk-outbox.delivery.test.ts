@@ -224,7 +224,7 @@ describe("an item that can't be read as an event", () => {
       "payload holds the number 1e300",
     ],
     ["no time", { occurredAt: "?" }, "occurredAt is '?'"],
-  ])("is put aside as failed with the reason, and the events behind it go on: %s", async (_, bad, reason) => {
+  ])("is set aside as failed with the reason, and the events behind it go on: %s", async (_, bad, reason) => {
     const all = createOutbox(holding(item("bad", bad), item("good")))
     all.start()
     await pass()

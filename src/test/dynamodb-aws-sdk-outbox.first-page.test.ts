@@ -46,7 +46,7 @@ describe.each([1, 3, 50])("with concurrency %i, a stop right after a start", (co
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it("starts no handler later than ten seconds after it, and gives back what it has claimed", async () => {
+  it("starts no handler later than ten seconds after it, and releases what it has claimed", async () => {
     const all = createOutbox(backlog(200), { batchSize: 100, concurrency, processingTimeoutMs: 1000 })
     const starts: number[] = []
     const from = performance.now()

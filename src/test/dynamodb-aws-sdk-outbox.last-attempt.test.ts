@@ -5,7 +5,7 @@ import { createOutbox, holding, item } from "./outbox.fixture.ts"
 
 useFakeClock()
 
-/** The ids that are given back while the third handler runs, by the retry count of the events. */
+/** The ids that are released while the third handler runs, by the retry count of the events. */
 async function givenBack(retryCount: number): Promise<string[]> {
   const ids = ["e1", "e2", "e3", "e4"]
   const all = createOutbox(holding(...ids.map((id) => item(id, id === "e4" ? { retryCount } : {}))), {
@@ -28,6 +28,6 @@ it.each([
   { retryCount: 3, released: [] },
   { retryCount: 4, released: ["e4"] },
   { retryCount: 6, released: ["e4"] },
-])("after $retryCount attempts of 5, given back: $released", async ({ retryCount, released }) => {
+])("after $retryCount attempts of 5, released: $released", async ({ retryCount, released }) => {
   expect(await givenBack(retryCount)).toEqual(released)
 })

@@ -39,7 +39,7 @@ describe("stop", () => {
     await all.outbox.stop()
   })
 
-  it("waits for the handler that runs, starts no other, and gives back what is only claimed", async () => {
+  it("waits for the handler that runs, starts no other, and releases what is only claimed", async () => {
     const all = createOutbox(holding(item("e1"), item("e2"), item("e3")))
     const running = deferred()
     all.onEvent(() => running.promise)
@@ -143,7 +143,7 @@ describe("start", () => {
 })
 
 describe("a start after a stop that was not awaited", () => {
-  it("comes into force when the handlers that run have ended, with concurrency too", async () => {
+  it("takes effect when the handlers that run have ended, with concurrency too", async () => {
     let next = 0
     const all = createOutbox(
       { due: () => ({ Items: next < 30 ? [item(`e${next++}`)] : [] }) },

@@ -9,8 +9,8 @@ useFakeClock()
 
 const boom = new Error("boom")
 
-describe("a lost answer", () => {
-  it("of a claim: the event is given back, since it may be claimed, and is claimed again in the next poll", async () => {
+describe("a lost response", () => {
+  it("of a claim: the event is released, since it may be claimed, and is claimed again in the next poll", async () => {
     const answers = holding(item("e1"))
     const all = createOutbox({
       ...answers,
@@ -35,7 +35,7 @@ describe("a lost answer", () => {
     expect(all.inputsOf("claim")).toHaveLength(2)
   })
 
-  it("of a claim is still an error where giving back fails, too, but only one", async () => {
+  it("of a claim is still an error where releasing fails, too, but only one", async () => {
     const all = createOutbox({
       ...holding(item("e1")),
       claim: () => Promise.reject(new Error("socket hang up")),
@@ -48,7 +48,7 @@ describe("a lost answer", () => {
     expect(all.errors[0]?.cause).toMatchObject({ message: "socket hang up" })
   })
 
-  it("of a claim: where undoing it fails, too, that is tried again once the database responds", async () => {
+  it("of a claim: where undoing it fails, too, that is retried once the database responds", async () => {
     let isDown = true
     const answers = holding(item("e1"), item("e2"))
     const all = createOutbox({
@@ -142,7 +142,7 @@ describe("a lost answer", () => {
     }
     const lost = () => Promise.reject(new Error("socket hang up"))
 
-    it("has the same one tried again, since it may be written", async () => {
+    it("has the same one retried, since it may be written", async () => {
       const all = createWaiting(12_500, (call) => (call === 0 ? lost() : {}))
       all.start()
       await pass(12_600)

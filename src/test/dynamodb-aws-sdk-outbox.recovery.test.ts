@@ -1,4 +1,4 @@
-/** Events whose lease is over. */
+/** Events whose lease has expired. */
 import { NumberValue } from "@aws-sdk/lib-dynamodb"
 import { HandlerError, MaintenanceError, MaxRetriesExceededError, ValidationError } from "outbox-event-bus"
 import { describe, expect, it } from "vitest"
@@ -113,7 +113,7 @@ describe("recovery", () => {
     expect(all.errors).toEqual([])
   })
 
-  it("puts aside an item that turns out unreadable", async () => {
+  it("sets aside an item that turns out unreadable", async () => {
     const { payload, ...damaged } = stuck()
     const all = createOutbox(recovering(damaged))
     all.start()

@@ -72,7 +72,7 @@ it.each([
   ["is not moved while a failure is written: its condition names the lease", "fail", []],
   ["is kept while a success is written, so that nobody delivers the event again", "complete", ["e2"]],
 ] as const)("a lease %s", async (_, step, renewed) => {
-  // The second one waits its turn, so that its lease is over before the handler's own time.
+  // The second one waits its turn, so that its lease has expired before the handler's own time.
   const all = createOutbox({ ...holding(item("e1"), item("e2")), fail: never, complete: never })
   all.onEvent(async ({ id }) => {
     if (id === "e1") await delay(5000)

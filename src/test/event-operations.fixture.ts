@@ -28,7 +28,7 @@ export const LEASE_MS = 1000
 export class EventTable {
   readonly index = new IndexRows()
   readonly events = new Map<string, StoredEvent>()
-  /** How long each request takes, in milliseconds: `Infinity` for no answer, 0 for the next turn of promises. */
+  /** How long each request takes, in milliseconds: `Infinity` for no response, 0 for the next turn of promises. */
   latencyMs = { due: 0, look: 0, claim: 0, renew: 0, release: 0, complete: 0, fail: 0 }
   /** How long after a failure an event is due again; without, it never is. */
   retryAfterMs: number | undefined
@@ -55,7 +55,7 @@ export class EventTable {
     event.status = "created"
   }
 
-  /** Sets back what is active though its lease is over. */
+  /** Sets back what is active though its lease has expired. */
   recover(): void {
     for (const [id, event] of this.events) {
       if (event.status !== "active" || (event.leaseEndsAt as number) > Date.now()) continue

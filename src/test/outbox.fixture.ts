@@ -62,7 +62,7 @@ function updateStep({ ConditionExpression = "", ExpressionAttributeValues }: Upd
   const isFailure = ":set_lastError" in (ExpressionAttributeValues ?? {})
   if (ConditionExpression.includes(CONDITIONS.due))
     return ConditionExpression.includes(CONDITIONS.mine) ? "fence" : "claim"
-  if (ConditionExpression.includes(CONDITIONS.leaseOver)) return "recover"
+  if (ConditionExpression.includes(CONDITIONS.leaseExpired)) return "recover"
   if (ConditionExpression.startsWith(CONDITIONS.asRecovered)) return "setAside"
   if (ConditionExpression.startsWith(CONDITIONS.failed)) return "retry"
   if (ConditionExpression.endsWith(CONDITIONS.uncompleted)) return "complete"
@@ -133,7 +133,7 @@ export function createOutbox(answers: Answers = {}, options: Partial<DynamoDBAws
   }
 }
 
-/** Answers of an index and a table that hold these items, each due once; the claim answers with the whole item. */
+/** Answers of an index and a table that hold these items, each due once; the claim returns the whole item. */
 export function holding(...items: Item[]): Answers {
   return {
     due: (_, call) => ({ Items: call === 0 ? items.map(({ id, gsiSortKey }) => ({ id, gsiSortKey })) : [] }),

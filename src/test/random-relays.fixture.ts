@@ -222,7 +222,7 @@ export class RandomRelays {
     const put = index.put.bind(index)
     index.put = (key) => {
       const show = () => {
-        // The handler that outlived its lease may have completed it meanwhile.
+        // The handler that outlasted its lease may have completed it meanwhile.
         if (this.table.events.get(key.id)?.status === "created") put(key)
       }
       setTimeout(show, this.between(0, this.scenario.indexLagMs))
@@ -243,7 +243,7 @@ export function isRunning({ startedAt, hasEnded }: SeenClaim): boolean {
   return startedAt !== undefined && !hasEnded
 }
 
-/** Its handler has outlived its lease. */
+/** Its handler has outlasted its lease. */
 export function isOverdue({ startedAt }: SeenClaim): boolean {
   return startedAt !== undefined && Date.now() >= startedAt + LEASE_MS
 }

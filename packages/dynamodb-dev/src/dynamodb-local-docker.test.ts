@@ -77,7 +77,7 @@ describe("DynamoDB Local by Docker", () => {
       const availability = dynamodbLocalDocker().availability()
       await vi.waitFor(() => expect(docker.getContainerRuntimeClient).toHaveBeenCalled())
       await vi.advanceTimersByTimeAsync(10_000)
-      expect(await availability).toMatchObject({ available: false, reason: "no answer within 10000 ms" })
+      expect(await availability).toMatchObject({ available: false, reason: "no response within 10000 ms" })
     } finally {
       vi.useRealTimers()
     }

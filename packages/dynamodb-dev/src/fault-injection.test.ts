@@ -70,7 +70,7 @@ test("the SDK's retries meet faults too, one by one, and get over them", { timeo
   expect(attempts).toBe(5 + throttled + notSent)
 })
 
-test("a request that fails before sending is not carried out; one whose answer is lost is", async () => {
+test("a request that fails before sending is not carried out; one whose response is lost is", async () => {
   const { client, faults } = faultyClient({ seed: 1, failBeforeSending: 1 })
   await expect(put(client, "unsent")).rejects.toMatchObject({ code: "ECONNRESET" })
   expect(await exists(client, "unsent")).toBe(false)
@@ -81,7 +81,7 @@ test("a request that fails before sending is not carried out; one whose answer i
   expect(faults.counts).toMatchObject({ notSent: 1, answersLost: 1 })
 })
 
-test("lost answers leave the client's connections to others, however many are lost", async () => {
+test("lost responses leave the client's connections to others, however many are lost", async () => {
   const { client, faults } = faultyClient({ seed: 1, loseAnswer: 1 })
   // More than there are sockets.
   for (let i = 0; i < 60; i++) await expect(put(client, `unheard-${i}`)).rejects.toThrow()

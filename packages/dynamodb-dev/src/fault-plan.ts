@@ -13,7 +13,7 @@ export interface FaultRates {
    * `TransactionCanceledException` with such reasons. The SDK does not try these again.
    */
   conflict?: number
-  /** The request waits for a while before it is sent, or its answer before it arrives. */
+  /** The request waits for a while before it is sent, or its response before it arrives. */
   delay?: number
 }
 

@@ -6,7 +6,7 @@ import { clientFor } from "./client.ts"
 /** How often a DynamoDB that starts is asked again. */
 const ASK_EVERY_MS = 10
 
-/** How long one question may wait for its answer: a port may accept a connection long before anyone answers on it. */
+/** How long one question may wait for its response: a port may accept a connection long before anyone answers on it. */
 const ONE_ANSWER_WITHIN_MS = 2_000
 
 /** Asks for one table name. Resolves with the error when the answer is no success. */

@@ -1,4 +1,4 @@
-// Events that a handler has released: they go back unharmed, and come again after a pause.
+// Events that a handler has released: they are released without counting an attempt, and come again after a pause.
 
 import { afterEach, beforeEach, expect, it, vi } from "vitest"
 import type { OutboxError } from "./errors.ts"

@@ -15,7 +15,7 @@ export interface IPublisher {
   subscribe(eventTypes: string[]): void
 }
 
-/** How a batch that fails is tried again. */
+/** How a batch that fails is retried. */
 export type RetryOptions = {
   /**
    * How often a batch is tried in all; an integer of at least 1, or `Infinity`.
@@ -84,7 +84,7 @@ export type BatchHandler = (events: BusEvent[]) => Promise<void> | Promise<Batch
 
 /** The options of a publisher. */
 export type PublisherConfig = {
-  /** How a batch that fails is tried again. */
+  /** How a batch that fails is retried. */
   retryConfig?: RetryOptions
   /** How events are gathered into batches. */
   processingConfig?: ProcessingOptions

@@ -1,4 +1,4 @@
-// Releasing an event: how a handler tells an outbox that the event should go back unharmed, for another worker or for later.
+// Releasing an event: how a handler tells an outbox that the event should be released without counting an attempt, for another worker or for later.
 //
 // An outbox that can do that has the property `[RELEASE]` with the value true, and so has the error that asks for it. It is a registered
 // symbol, because the two sides may come from different packages, or from two copies of this one.

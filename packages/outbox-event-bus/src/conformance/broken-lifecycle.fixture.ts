@@ -49,7 +49,7 @@ export const BROKEN_LIFECYCLE: BrokenOutboxes = {
       }
     },
   },
-  "counts what it gives back as failed": {
+  "counts what it releases as failed": {
     caughtBy: "starts no further handler once it is being stopped",
     outbox: class extends TableOutbox {
       override async stop() {

@@ -74,7 +74,7 @@ export const LIFECYCLE_CASES: readonly SceneCase[] = [
       await scene.untilDelivered(events, actor)
       await scene.quiet()
       assertOnce(actor.ids, events)
-      assert.deepEqual(actor.errors, [], "what was given back was not counted as failed")
+      assert.deepEqual(actor.errors, [], "what was released was not counted as failed")
     },
   },
   {
