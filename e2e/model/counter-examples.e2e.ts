@@ -17,7 +17,7 @@ beforeAll(async () => {
 const replay = (setting: Setting, steps: readonly Step[]) => replayIn(laboratory, setting, steps)
 
 test("a recovery whose response got lost is reported all the same", () =>
-  replay({ level: "outbox", projection: "ALL" }, [
+  replay({ projection: "ALL" }, [
     { do: "publish", worker: 0, ids: ["a"], dueIn: 0 },
     { do: "look", worker: 0 },
     { do: "claim", worker: 0, id: "a" },
@@ -27,7 +27,7 @@ test("a recovery whose response got lost is reported all the same", () =>
   ]))
 
 test("a renewal that got no response is retried as it was", () =>
-  replay({ level: "outbox", projection: "ALL" }, [
+  replay({ projection: "ALL" }, [
     { do: "publish", worker: 0, ids: ["a"], dueIn: 0 },
     { do: "look", worker: 0 },
     { do: "claim", worker: 0, id: "a" },
@@ -39,7 +39,7 @@ test("a renewal that got no response is retried as it was", () =>
   ]))
 
 test("a retry is due later than the attempt before, even if the worker's clock was set back meanwhile", () =>
-  replay({ level: "outbox", projection: "ALL" }, [
+  replay({ projection: "ALL" }, [
     { do: "publish", worker: 0, ids: ["a"], dueIn: 0 },
     { do: "look", worker: 0 },
     { do: "claim", worker: 0, id: "a" },

@@ -1,7 +1,6 @@
 /** Runs a history on the model and on a system side by side, and compares them after every step. */
 import assert from "node:assert/strict"
 import { numberOf } from "../../src/item/stored-value.ts"
-import { buildersWorker } from "./builders-worker.ts"
 import { IDS, LEASE_MS, type Projection } from "./circumstances.ts"
 import { outboxWorker } from "./outbox-worker.ts"
 import { Promises } from "./promises.ts"
@@ -11,11 +10,7 @@ import type { ModelItem } from "./table-model.ts"
 import type { Wire } from "./wire.ts"
 import { World } from "./world.ts"
 
-/** What is tested: the pure builders alone, or the adapter's own methods. */
-export type Level = "builders" | "outbox"
-
 export interface Setting {
-  level: Level
   projection: Projection
 }
 
@@ -27,7 +22,6 @@ export interface Laboratory {
 }
 
 const SENDS_NOTHING: ReadonlySet<Step["do"]> = new Set(["pass", "skew", "die"])
-const WORKERS_OF = { builders: buildersWorker, outbox: outboxWorker }
 /** More rounds than any event can need to be settled. */
 const MAX_ROUNDS = 10
 
@@ -40,10 +34,10 @@ export class History {
   private readonly tokens = new Map<string, string>()
   private items = new Map<string, Record<string, unknown>>()
 
-  constructor({ wire, places }: Laboratory, { level, projection }: Setting) {
+  constructor({ wire, places }: Laboratory, { projection }: Setting) {
     const place = places[projection]
     this.world = new World(projection)
-    this.system = new System(wire, place, () => WORKERS_OF[level](wire, place))
+    this.system = new System(wire, place, () => outboxWorker(wire, place))
   }
 
   async begin(): Promise<void> {

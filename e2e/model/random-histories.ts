@@ -1,7 +1,7 @@
 /** Random histories, by fast-check: makes them, runs them, shrinks one that breaks a promise. */
 import fc from "fast-check"
 import { IDS, WORKERS } from "./circumstances.ts"
-import { History, type Laboratory, type Level, type Setting } from "./history.ts"
+import { History, type Laboratory, type Setting } from "./history.ts"
 import { type EventStep, type Fate, renderAsTest, type Step } from "./step.ts"
 import type { World } from "./world.ts"
 
@@ -106,7 +106,6 @@ export interface Tally {
 }
 
 export interface Plan {
-  level: Level
   histories: number
   seed: number
   /** Told of each history that went well. */
@@ -127,7 +126,7 @@ export async function runRandomHistories(laboratory: Laboratory, plan: Plan): Pr
   })
   const projection = fc.constantFrom("ALL" as const, "KEYS_ONLY" as const)
   const property = fc.asyncProperty(projection, commands, async (chosen, history) => {
-    const setting: Setting = { level: plan.level, projection: chosen }
+    const setting: Setting = { projection: chosen }
     const run = new History(laboratory, setting)
     await run.begin()
     try {

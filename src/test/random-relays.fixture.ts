@@ -1,6 +1,7 @@
 /** Relays on one table, under chance: a scenario says what happens to them, and each claim is watched. */
 import type { BusEvent } from "outbox-event-bus"
 import { vi } from "vitest"
+import { seededChance } from "../../packages/dynamodb-dev/src/index.ts"
 import type { EventOperations } from "../delivery/event-operations.ts"
 import { Relay } from "../delivery/relay.ts"
 import { EventTable, LEASE_MS } from "./event-operations.fixture.ts"
@@ -148,7 +149,8 @@ export class RandomRelays {
   ) {
     vi.clearAllTimers()
     vi.setSystemTime(NOW)
-    this.random = randomFrom(scenario.seed)
+    const chance = seededChance(scenario.seed)
+    this.random = () => chance.next()
     vi.spyOn(Math, "random").mockImplementation(this.random)
     this.table.retryAfterMs = RETRY_AFTER_MS
     for (const [i, event] of scenario.events.entries()) {
@@ -246,15 +248,4 @@ export function isRunning({ startedAt, hasEnded }: SeenClaim): boolean {
 /** Its handler has outlasted its lease. */
 export function isOverdue({ startedAt }: SeenClaim): boolean {
   return startedAt !== undefined && Date.now() >= startedAt + LEASE_MS
-}
-
-/** Numbers from 0 to 1 that are the same for the same seed: mulberry32. */
-function randomFrom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }
