@@ -130,6 +130,25 @@ describe("what is bounded", () => {
     expect(ahead()).toBeLessThanOrEqual(3)
   })
 
+  it("when handlers become slow, ever fewer events are claimed ahead", async () => {
+    const all = createRelay()
+    all.table.putAll(names(200))
+    all.table.latencyMs.claim = 20
+    all.onEvent(({ id }) => delay(id < "e0100" ? 1 : 200))
+    const done = all.poll()
+    const waiting = () => all.life.claim.mock.calls.length - all.started.length
+    let mostWhileFast = 0
+    while (all.started.length < 100) {
+      await pass(5)
+      mostWhileFast = Math.max(mostWhileFast, waiting())
+    }
+    await pass(8000)
+    expect(mostWhileFast).toBeGreaterThan(10)
+    expect(waiting()).toBeLessThanOrEqual(2)
+    await pass(30_000)
+    await done
+  })
+
   it("no more than a page is read ahead of what can be claimed", async () => {
     const { table, life, onEvent, poll, relay } = createRelay({ batchSize: 10 })
     table.putAll(names(500))
