@@ -19,7 +19,6 @@ import { RequestDeadline } from "./database/request-deadline.ts"
 import type { Page } from "./database/requests.ts"
 import { Requests, type WriteOutcome } from "./database/requests.ts"
 import { AbandonedClaims } from "./delivery/abandoned-claims.ts"
-import type { Marks } from "./delivery/admission.ts"
 import { Delivery } from "./delivery/delivery.ts"
 import { ErrorReporter } from "./delivery/error-reporter.ts"
 import type { Claim, ClaimOutcome, EventOperations, StuckEvents } from "./delivery/event-operations.ts"
@@ -33,12 +32,14 @@ import {
   toItem,
 } from "./item/event-item.ts"
 import { EventAlreadyPublishedError } from "./item/publish-errors.ts"
-import { numberOf } from "./item/stored-value.ts"
 import { listDeadLetters, retryDeadLetters } from "./operations/dead-letters.ts"
 import { warnOnce } from "./process/warnings.ts"
+import type { Marks } from "./state/attempt.ts"
 import {
   asksForRelease,
   failedAttempt,
+  marksOf,
+  newLease,
   PROCESSING_TIMEOUT,
   RELEASE,
   retryDelay,
@@ -261,12 +262,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   /** created → active, with the item as it is now. */
   private async claim(row: Row): Promise<ClaimOutcome> {
     const now = Date.now()
-    const lease: Lease = {
-      id: row.id,
-      token: randomUUID(),
-      leaseEndsAt: Math.ceil(now + this.config.processingTimeoutMs),
-      dueAt: numberOf(row.gsiSortKey) ?? now,
-    }
+    const lease = newLease(row, now, this.config.processingTimeoutMs)
     let outcome: WriteOutcome
     try {
       outcome = await this.requests.write(transitions.claim(this.config.tableName, lease, now))
@@ -291,7 +287,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     const storedOccurredAt = item.occurredAt as string
     return {
       kind: "won",
-      claim: { ...read, occurredAt, storedOccurredAt, lease, ...this.marksOf(item) },
+      claim: { ...read, occurredAt, storedOccurredAt, lease, ...marksOf(item, this.config.maxRetries) },
     }
   }
 
@@ -300,12 +296,9 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     const attributes = ["status", "retryCount", "crashCount"]
     const item = await this.requests.get(this.config.tableName, id, attributes)
     // A mocked client responds without the item: the claim will tell.
-    return item && item.status !== EventStatus.CREATED ? undefined : this.marksOf(item ?? {})
-  }
-
-  private marksOf({ retryCount, crashCount }: Item): Marks {
-    const isLastAttempt = (numberOf(retryCount) ?? 0) + 1 >= this.config.maxRetries
-    return { crashCount: numberOf(crashCount) ?? 0, isLastAttempt }
+    return item && item.status !== EventStatus.CREATED
+      ? undefined
+      : marksOf(item ?? {}, this.config.maxRetries)
   }
 
   private claimFailed(lease: Lease, claimedAt: number, error: unknown): ClaimOutcome {

@@ -1,13 +1,8 @@
 /** The rules of admission, each on a queue written as text: what becomes of which event. */
+
 import { describe, expect, it } from "vitest"
-import {
-  AdmissionRound,
-  type Candidate,
-  type Marks,
-  mustNotWait,
-  type Slots,
-  suspicionOf,
-} from "./admission.ts"
+import type { Marks } from "../state/attempt.ts"
+import { AdmissionRound, type Candidate, mustNotWait, type Slots, suspicionOf } from "./admission.ts"
 
 const MARKS: Record<string, Marks> = {
   ordinary: { crashCount: 0, isLastAttempt: false },

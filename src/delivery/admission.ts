@@ -17,16 +17,9 @@
  *
  * So one culprit costs another event at most two counts within one worker.
  */
+import type { Marks } from "../state/attempt.ts"
 
 export type Suspicion = "none" | "weak" | "strong"
-
-/** What the table says of an event's past, and of its future. */
-export interface Marks {
-  /** How often its worker crashed, or its handler exceeded the timeout, since it last ended by itself. */
-  readonly crashCount: number
-  /** Should this attempt fail, the event becomes a dead letter. */
-  readonly isLastAttempt: boolean
-}
 
 export function suspicionOf({ crashCount, isLastAttempt }: Marks): Suspicion {
   if (crashCount === 0) return "none"

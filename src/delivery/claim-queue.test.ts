@@ -1,6 +1,6 @@
 /** The events between index and handler: how many are on their way, and what is known of them. */
 import { expect, it } from "vitest"
-import type { Marks } from "./admission.ts"
+import type { Marks } from "../state/attempt.ts"
 import { ClaimQueue, Queued, type Standing } from "./claim-queue.ts"
 
 const STRONG: Marks = { crashCount: 2, isLastAttempt: false }

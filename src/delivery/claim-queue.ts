@@ -1,7 +1,8 @@
 /** The events between index and handler, in order: being looked at or claimed, claimed, or released to wait. */
 
+import type { Marks } from "../state/attempt.ts"
 import type { Row } from "../state/status-index.ts"
-import { type Candidate, type Marks, suspicionOf } from "./admission.ts"
+import { type Candidate, suspicionOf } from "./admission.ts"
 import type { Claim } from "./event-operations.ts"
 import type { LeasedEvent } from "./lease-keeper.ts"
 

@@ -1,9 +1,9 @@
 /** What a delivery asks of the outbox: the steps in the life of an event, and what a claim is. */
 import type { BusEvent } from "outbox-event-bus"
 import type { Page } from "../database/requests.ts"
+import type { Marks } from "../state/attempt.ts"
 import type { DuePageRequest, PageRequest, Row } from "../state/status-index.ts"
 import type { Lease } from "../state/transitions.ts"
-import type { Marks } from "./admission.ts"
 
 /** An event that this worker has claimed. */
 export interface Claim extends Marks {

@@ -1,9 +1,12 @@
-/** What a failed attempt makes of an event: another try after a backoff, or a dead letter. */
+/** One attempt at an event: the lease it begins with, and what its failure makes of the event: a retry, or a dead letter. */
+import { randomUUID } from "node:crypto"
 import { type BusEvent, EventStatus } from "outbox-event-bus"
 import { type Item, toFailedEvent } from "../item/event-item.ts"
+import { numberOf } from "../item/stored-value.ts"
 import { MAX_DELAY_MS } from "../process/background-timer.ts"
 import { errorText } from "../process/error-text.ts"
-import type { FailedAttempt } from "./transitions.ts"
+import type { Row } from "./status-index.ts"
+import type { FailedAttempt, Lease } from "./transitions.ts"
 
 /** The error of an attempt whose lease expired. What marks the event is its `crashCount`: a handler may throw the same text. */
 export const PROCESSING_TIMEOUT = "Processing timeout"
@@ -20,6 +23,29 @@ export function asksForRelease(error: unknown): boolean {
   } catch {
     // A revoked proxy, say: an error like any other.
     return false
+  }
+}
+
+/** What the table says of an event's past, and of its future: whether it may crash its worker. */
+export interface Marks {
+  /** How often its worker crashed, or its handler exceeded the timeout, since it last ended by itself. */
+  readonly crashCount: number
+  /** Should this attempt fail, the event becomes a dead letter. */
+  readonly isLastAttempt: boolean
+}
+
+export function marksOf({ retryCount, crashCount }: Item, maxRetries: number): Marks {
+  const isLastAttempt = (numberOf(retryCount) ?? 0) + 1 >= maxRetries
+  return { crashCount: numberOf(crashCount) ?? 0, isLastAttempt }
+}
+
+/** What a worker asks for when it claims a row: due when the row was, with a token of its own. */
+export function newLease(row: Row, now: number, leaseMs: number): Lease {
+  return {
+    id: row.id,
+    token: randomUUID(),
+    leaseEndsAt: Math.ceil(now + leaseMs),
+    dueAt: numberOf(row.gsiSortKey) ?? now,
   }
 }
 
