@@ -3,31 +3,14 @@ import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
 import type { Lease } from "../state/transitions.ts"
 import { delay, NOW, pass, useFakeClock } from "../test/fake-clock.fixture.ts"
-import { type LeasedEvent, LeaseKeeper, leftOf } from "./lease-keeper.ts"
-
-const LEASE_MS = 1000
+import { claimed, createLeaseKeeper, LEASE_MS } from "../test/lease-keeper.fixture.ts"
+import { LeaseKeeper, leftOf } from "./lease-keeper.ts"
 
 useFakeClock()
 
-const claimed = (leaseEndsAt = Date.now() + LEASE_MS, id = "e1"): LeasedEvent => ({
-  lease: { id, token: "t1", leaseEndsAt, dueAt: NOW },
-  suspicion: "none",
-})
-
-const create = () => {
-  // All renew below 70 % of a lease.
-  vi.spyOn(Math, "random").mockReturnValue(0.5)
-  const renew = vi.fn(async (lease: Lease, leaseEndsAt: number, _limitMs?: number) => {
-    await Promise.resolve()
-    lease.leaseEndsAt = leaseEndsAt
-    return true
-  })
-  return { renew, keeper: new LeaseKeeper(renew, LEASE_MS, () => {}) }
-}
-
 describe("among many", () => {
   it("running events that hold their lease long enough keep no other from being renewed", async () => {
-    const { keeper } = create()
+    const { keeper } = createLeaseKeeper()
     for (let i = 0; i < 30; i++) keeper.add({ ...claimed(), startedAt: performance.now() })
     await pass(100)
     const waiting = claimed()
@@ -39,7 +22,7 @@ describe("among many", () => {
   })
 
   it("as one is answered, or fails, the next most urgent follows, but not the one that has just failed", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     const answers: ReturnType<typeof deferred<boolean>>[] = []
     renew.mockImplementation(() => {
       const answer = deferred<boolean>()
@@ -59,7 +42,7 @@ describe("among many", () => {
   })
 
   it("not all are looked through for each renewal", async () => {
-    const { keeper } = create()
+    const { keeper } = createLeaseKeeper()
     for (let i = 0; i < 2000; i++) keeper.add(claimed())
     const clock = vi.spyOn(performance, "now")
     await pass(400)
@@ -119,7 +102,7 @@ describe("a renewal waits for its response", () => {
   })
 
   it("for as long as any request where there is no such time: the round trips may be that long", () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     const event = claimed(NOW + 400)
     keeper.add(event)
     expect(keeper.isSafeToStart(event)).toBe(false)

@@ -2,32 +2,14 @@ import { describe, expect, it, vi } from "vitest"
 import { deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
 import type { Lease } from "../state/transitions.ts"
 import { delay, NOW, pass, useFakeClock } from "../test/fake-clock.fixture.ts"
+import { claimed, createLeaseKeeper, LEASE_MS } from "../test/lease-keeper.fixture.ts"
 import { type LeasedEvent, LeaseKeeper } from "./lease-keeper.ts"
-
-const LEASE_MS = 1000
 
 useFakeClock()
 
-const claimed = (leaseEndsAt = Date.now() + LEASE_MS, id = "e1"): LeasedEvent => ({
-  lease: { id, token: "t1", leaseEndsAt, dueAt: NOW },
-  suspicion: "none",
-})
-
-const create = () => {
-  // All renew below 70 % of a lease.
-  vi.spyOn(Math, "random").mockReturnValue(0.5)
-  const renew = vi.fn(async (lease: Lease, leaseEndsAt: number, _limitMs?: number) => {
-    await Promise.resolve()
-    lease.leaseEndsAt = leaseEndsAt
-    return true
-  })
-  const onChange = vi.fn()
-  return { renew, onChange, keeper: new LeaseKeeper(renew, LEASE_MS, onChange) }
-}
-
 describe("while an event waits its turn", () => {
   it("its lease is renewed when about 30 % of it is gone, again and again", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     const event = claimed()
     keeper.add(event)
     await pass(300)
@@ -41,7 +23,7 @@ describe("while an event waits its turn", () => {
   })
 
   it("events that are claimed together are not renewed together", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     vi.mocked(Math.random).mockRestore()
     for (let i = 0; i < 200; i++) keeper.add(claimed())
     await pass(300)
@@ -53,7 +35,7 @@ describe("while an event waits its turn", () => {
   })
 
   it("an event that is handled at once costs no renewal", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     const event = claimed()
     keeper.add(event)
     await pass(300)
@@ -65,7 +47,7 @@ describe("while an event waits its turn", () => {
 
 describe("while its handler runs", () => {
   it("its lease is renewed once, to the end of the handler's own time, and then left to recovery", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     const event = claimed()
     keeper.add(event)
     await pass(300)
@@ -76,7 +58,7 @@ describe("while its handler runs", () => {
   })
 
   it("its lease is not renewed any more when its own time is over, though no renewal has succeeded", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     renew.mockRejectedValue(new Error("throttled"))
     const event = claimed()
     keeper.add(event)
@@ -89,7 +71,7 @@ describe("while its handler runs", () => {
   })
 
   it("no renewal is needed where it started with its claim", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     const event = { ...claimed(), startedAt: 0 }
     keeper.add(event)
     await pass(10_000)
@@ -97,7 +79,7 @@ describe("while its handler runs", () => {
   })
 
   it("it is overdue from the end of its own time on", async () => {
-    const { keeper } = create()
+    const { keeper } = createLeaseKeeper()
     expect(keeper.isOverdue(claimed())).toBe(false)
     const event = { ...claimed(), startedAt: 0 }
     await pass(LEASE_MS - 1)
@@ -109,13 +91,13 @@ describe("while its handler runs", () => {
 
 describe("before a handler starts", () => {
   it("the lease is long enough while half of it is left", () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     expect(keeper.isSafeToStart(claimed(NOW + 500))).toBe(true)
     expect(renew).not.toHaveBeenCalled()
   })
 
   it("a shorter one is renewed first, and the change is told", async () => {
-    const { keeper, renew, onChange } = create()
+    const { keeper, renew, onChange } = createLeaseKeeper()
     const event = claimed(NOW + 499)
     keeper.add(event)
     expect(keeper.isSafeToStart(event)).toBe(false)
@@ -127,7 +109,7 @@ describe("before a handler starts", () => {
   })
 
   it("one that waited while the process was blocked is renewed, however much is left; one that runs is not", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     const [waiting, running] = [claimed(), { ...claimed(), startedAt: performance.now() }]
     for (const event of [waiting, running]) keeper.add(event)
     await pass(10)
@@ -139,7 +121,7 @@ describe("before a handler starts", () => {
   })
 
   it("one that has just been renewed for it suffices with a quarter", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     renew.mockImplementation(async (lease, leaseEndsAt) => {
       await delay(700)
       lease.leaseEndsAt = leaseEndsAt
@@ -153,7 +135,7 @@ describe("before a handler starts", () => {
   })
 
   it("is given up after three renewals that leave less: the lease is too short for the round trips", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     renew.mockImplementation(async (lease, leaseEndsAt) => {
       await delay(800 + 100 * (renew.mock.calls.length % 2))
       lease.leaseEndsAt = leaseEndsAt
@@ -184,7 +166,7 @@ describe("before a handler starts", () => {
   })
 
   it("one that ended while the process was frozen is lost if another worker has the event by now", async () => {
-    const { keeper, renew, onChange } = create()
+    const { keeper, renew, onChange } = createLeaseKeeper()
     renew.mockResolvedValue(false)
     const event = claimed()
     keeper.add(event)
@@ -200,7 +182,7 @@ describe("before a handler starts", () => {
 
 describe("a clock that is set back", () => {
   it("does not keep a lease from being renewed, for as long as it would have been", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     const event = claimed()
     keeper.add(event)
     vi.setSystemTime(NOW - 3_600_000)
@@ -214,7 +196,7 @@ describe("a clock that is set back", () => {
 
 describe("what this worker holds", () => {
   it("is what it has claimed and what runs in time, but not what is lost or overdue", async () => {
-    const { keeper } = create()
+    const { keeper } = createLeaseKeeper()
     const event = claimed()
     expect(keeper.holds("e1")).toBe(false)
     keeper.add(event)
@@ -232,7 +214,7 @@ describe("what this worker holds", () => {
 
 describe("while it is being settled", () => {
   it("the lease does not move, and the event is still held", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     const event = { ...claimed(), startedAt: performance.now() + 200 }
     keeper.add(event)
     keeper.freeze(event)
@@ -246,7 +228,7 @@ describe("while it is being settled", () => {
 
 describe("many renewals", () => {
   it("at most 20 are under way at once, those whose lease ends first before the others", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     let underWay = 0
     let most = 0
     renew.mockImplementation(async (lease, leaseEndsAt) => {
@@ -305,7 +287,7 @@ describe("a renewal that fails", () => {
   )
 
   it("leaves the claim as it is, and the next sweep tries again", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     renew.mockRejectedValueOnce(new Error("throttled"))
     const event = claimed()
     keeper.add(event)
@@ -318,7 +300,7 @@ describe("a renewal that fails", () => {
   })
 
   it("is not sent again while its response is awaited", async () => {
-    const { keeper, renew } = create()
+    const { keeper, renew } = createLeaseKeeper()
     const answer = deferred<boolean>()
     renew.mockReturnValue(answer.promise)
     keeper.add(claimed())
@@ -330,14 +312,14 @@ describe("a renewal that fails", () => {
 
 describe("sweeps", () => {
   it("tell of each one, since time alone may change what can be done", async () => {
-    const { keeper, onChange } = create()
+    const { keeper, onChange } = createLeaseKeeper()
     keeper.add(claimed(NOW + 60_000))
     await pass(1000)
     expect(onChange).toHaveBeenCalledTimes(20)
   })
 
   it("take place only while events are held, and do not keep the process alive", async () => {
-    const { keeper } = create()
+    const { keeper } = createLeaseKeeper()
     const [first, second] = [claimed(), claimed()]
     const timers = vi.spyOn(globalThis, "setInterval")
     keeper.add(first)
