@@ -2,7 +2,6 @@
  * The outbox: one method per step in the life of an event (publish, claim, complete, fail, recover), and the wiring of
  * index, relay and poll loop. What each write is, `transitions.ts` says; when it is sent, `relay.ts`.
  */
-import { AsyncResource } from "node:async_hooks"
 import { randomUUID } from "node:crypto"
 import type { DynamoDBDocumentClient, UpdateCommandInput } from "@aws-sdk/lib-dynamodb"
 import {
@@ -19,6 +18,7 @@ import { RequestDeadline } from "./database/request-deadline.ts"
 import type { Page } from "./database/requests.ts"
 import { Requests, type WriteOutcome } from "./database/requests.ts"
 import { AbandonedClaims } from "./delivery/abandoned-claims.ts"
+import { Deliveries } from "./delivery/deliveries.ts"
 import { Delivery } from "./delivery/delivery.ts"
 import { ErrorReporter } from "./delivery/error-reporter.ts"
 import type { Claim, ClaimOutcome, EventOperations, StuckEvents } from "./delivery/event-operations.ts"
@@ -33,7 +33,6 @@ import {
 } from "./item/event-item.ts"
 import { EventAlreadyPublishedError } from "./item/publish-errors.ts"
 import { listDeadLetters, retryDeadLetters } from "./operations/dead-letters.ts"
-import { warnOnce } from "./process/warnings.ts"
 import type { Marks } from "./state/attempt.ts"
 import {
   asksForRelease,
@@ -53,11 +52,7 @@ import {
   assertRoomFor,
   type DynamoDBAwsSdkTransactionCollector,
 } from "./transaction/collector.ts"
-import {
-  dynamodbAwsSdkTransactionStorage,
-  onTransactionEnd,
-  warnIfInTransaction,
-} from "./transaction-storage.ts"
+import { onTransactionEnd, warnIfInTransaction } from "./transaction-storage.ts"
 
 /**
  * Stores events in a DynamoDB table, in the caller's transaction if there is one, and delivers each at least once.
@@ -81,13 +76,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   private readonly callerRequests: Requests
   private readonly errors = new ErrorReporter()
   private readonly abandoned: AbandonedClaims
-  /** The asynchronous context in which the outbox was made: that of the handlers. */
-  private readonly origin = new AsyncResource("DynamoDBAwsSdkOutbox")
-  private delivery: Delivery | undefined
-  /** The last one that was stopped. */
-  private stopped: Delivery | undefined
-  /** The end of a delivery that was stopped, until it has come. */
-  private ending: Promise<unknown> | undefined
+  private readonly deliveries: Deliveries
 
   /**
    * @param config - See {@link DynamoDBAwsSdkOutboxConfig}; `client` and `tableName` are required.
@@ -106,6 +95,9 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       processingTimeoutMs,
     )
     this.callerRequests = new Requests(() => this.docClient, new RequestDeadline(processingTimeoutMs), false)
+    // A missing table is refused when it starts, once, rather than reported by every poll.
+    const createDelivery = () => new Delivery(this.operations(), this.config)
+    this.deliveries = new Deliveries(createDelivery, this.deadline, this.abandoned, this.errors)
   }
 
   /**
@@ -173,22 +165,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * @throws {ConfigurationError} when the outbox was made without `tableName`.
    */
   start(handler: (event: BusEvent) => Promise<void>, onError: ErrorHandler): void {
-    if (this.delivery) return
-    // A missing table is refused here, once, rather than reported by every poll.
-    void this.config.tableName
-    const delivery = new Delivery(this.life(), this.config)
-    this.delivery = delivery
-    const begin = () => {
-      this.errors.onError = onError
-      this.deadline.restart()
-      // Whoever starts it in a transaction, of ours or with an AsyncLocalStorage of their own, does not mean the handlers to emit
-      // into that.
-      this.origin.runInAsyncScope(() =>
-        dynamodbAwsSdkTransactionStorage.exit(() => delivery.begin(handler, this.errors.report)),
-      )
-    }
-    if (this.ending) void this.ending.then(begin)
-    else begin()
+    this.deliveries.start(handler, onError)
   }
 
   /**
@@ -201,31 +178,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * for it. The outbox stops all the same, when the handlers have ended.
    */
   async stop(): Promise<void> {
-    const { delivery } = this
-    if (delivery) {
-      this.delivery = undefined
-      this.stopped = delivery
-      const end = () => {
-        this.deadline.stop()
-        return delivery.end()
-      }
-      // One that was started while the last stop was under way has its first page, too.
-      const ended = this.ending ? this.ending.then(end) : end()
-      const ending = ended.then(async () => {
-        await this.abandoned.idle()
-        // The next start need not wait, so a stop right after it finds a poll under way.
-        if (this.ending === ending) this.ending = undefined
-      })
-      this.ending = ending
-    }
-    if (this.stopped?.isCalledByHandler) {
-      warnOnce(
-        "OUTBOX_STOP_INSIDE_HANDLER",
-        "stop() was called inside a handler, so it does not wait for that handler to end",
-      )
-    } else {
-      await this.ending
-    }
+    await this.deliveries.stop()
   }
 
   /**
@@ -233,10 +186,10 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * `withDynamoDBAwsSdkTransaction` do so themselves; call it after committing a transaction of your own.
    */
   wake(): void {
-    this.origin.runInAsyncScope(() => this.delivery?.wake())
+    this.deliveries.wake()
   }
 
-  private life(): EventOperations & StuckEvents {
+  private operations(): EventOperations & StuckEvents {
     return {
       due: (request) => this.due(request),
       stuck: (request) => this.requests.query(stuckEvents(this.config, Date.now(), request)),
