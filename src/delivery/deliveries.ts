@@ -14,9 +14,9 @@ import type { ErrorReporter } from "./error-reporter.ts"
 export class Deliveries {
   private readonly origin = new AsyncResource("DynamoDBAwsSdkOutbox")
   private current: Delivery | undefined
-  /** The last one that was stopped. */
-  private stopped: Delivery | undefined
-  /** Its end, until it has come. */
+  /** Those that were stopped and have not ended. */
+  private readonly stopped = new Set<Delivery>()
+  /** The end of the last of them, until it has come. */
   private ending: Promise<unknown> | undefined
 
   /** @param create - Makes the next delivery; what it throws, {@link start} throws. */
@@ -46,7 +46,7 @@ export class Deliveries {
 
   async stop(): Promise<void> {
     if (this.current) this.ending = this.end(this.current)
-    if (!this.stopped?.isCalledByHandler) {
+    if (![...this.stopped].some(({ isCalledByHandler }) => isCalledByHandler)) {
       await this.ending
       return
     }
@@ -62,7 +62,7 @@ export class Deliveries {
 
   private end(delivery: Delivery): Promise<void> {
     this.current = undefined
-    this.stopped = delivery
+    this.stopped.add(delivery)
     const end = () => {
       this.deadline.stop()
       return delivery.end()
@@ -70,6 +70,7 @@ export class Deliveries {
     // One that was started while the last stop was under way has its first page, too.
     const ended = this.ending ? this.ending.then(end) : end()
     const ending: Promise<void> = ended.then(async () => {
+      this.stopped.delete(delivery)
       await this.abandoned.idle()
       // The next start need not wait, so a stop right after it finds a poll under way.
       if (this.ending === ending) this.ending = undefined

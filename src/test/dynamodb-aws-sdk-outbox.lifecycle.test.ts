@@ -251,6 +251,25 @@ describe("stop inside a handler", () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it("of a delivery that was stopped before another start and stop does not wait for itself either", async () => {
+    vi.spyOn(process, "emitWarning").mockImplementation(() => {})
+    let hasResolved = false
+    const all = createOutbox(holding(item("e1")))
+    all.onEvent(async () => {
+      await delay(100)
+      await all.outbox.stop()
+      hasResolved = true
+    })
+    all.start()
+    await pass(10)
+    void all.outbox.stop()
+    all.start()
+    const stopped = watch(all.outbox.stop())
+    await pass(10_000)
+    expect(hasResolved).toBe(true)
+    expect(stopped.isDone).toBe(true)
+  })
+
   it("that has ended waits like any other", async () => {
     let later: Promise<void> | undefined
     const all = createOutbox(holding(item("e1"), item("e2")), { concurrency: 2 })
