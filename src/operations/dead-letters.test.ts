@@ -118,6 +118,8 @@ describe("listing dead letters", () => {
     const foreign = { id: "x", status: "failed", gsiSortKey: 5, payload: 1 }
     send.mockResolvedValueOnce({ Items: [foreign] }).mockResolvedValueOnce({ Item: foreign })
     expect(await listDeadLetters(requests, index)).toEqual([])
+    send.mockResolvedValueOnce({ Items: [{ ...foreign, claimToken: "theirs" }] })
+    expect(await listDeadLetters(requests, index)).toEqual([])
   })
 
   it("is empty where a mocked client answers nothing", async () => {
