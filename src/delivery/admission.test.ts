@@ -1,14 +1,14 @@
 /** The rules of admission, each on a queue written as text: what becomes of which event. */
 
 import { describe, expect, it } from "vitest"
-import type { Marks } from "../state/attempt.ts"
+import { type Marks, marksOf } from "../state/attempt.ts"
 import { AdmissionRound, type Candidate, mustNotWait, type Slots, suspicionOf } from "./admission.ts"
 
 const MARKS: Record<string, Marks> = {
-  ordinary: { crashCount: 0, isLastAttempt: false },
-  last: { crashCount: 0, isLastAttempt: true },
-  weak: { crashCount: 1, isLastAttempt: false },
-  strong: { crashCount: 2, isLastAttempt: false },
+  ordinary: { crashCount: 0, isLastAttempt: false, hasFewAttempts: false },
+  last: { crashCount: 0, isLastAttempt: true, hasFewAttempts: true },
+  weak: { crashCount: 1, isLastAttempt: false, hasFewAttempts: false },
+  strong: { crashCount: 2, isLastAttempt: false, hasFewAttempts: false },
 }
 
 /** "claimed weak", or "pending" where nothing is known yet. */
@@ -34,15 +34,19 @@ function verdicts(slots: Partial<Slots>, ...queue: string[]): string[] {
 const times = (count: number, text: string) => Array<string>(count).fill(text)
 
 it.each([
-  [0, false, "none"],
-  [0, true, "none"],
-  [1, false, "weak"],
-  [1, true, "strong"],
-  [2, false, "strong"],
-  [7, true, "strong"],
-] as const)("after %i crashes, last attempt %s: suspicion %s", (crashCount, isLastAttempt, suspicion) => {
-  expect(suspicionOf({ crashCount, isLastAttempt })).toBe(suspicion)
-  expect(mustNotWait({ crashCount, isLastAttempt })).toBe(isLastAttempt || suspicion === "strong")
+  // Crashes, attempts left.
+  [0, 5, "none"],
+  [0, 1, "none"],
+  [1, 4, "weak"],
+  [1, 3, "weak"],
+  [1, 2, "strong"],
+  [1, 1, "strong"],
+  [2, 5, "strong"],
+  [7, 1, "strong"],
+] as const)("after %i crashes, with %i attempts left: suspicion %s", (crashCount, left, suspicion) => {
+  const marks = marksOf({ crashCount, retryCount: 5 - left }, 5)
+  expect(suspicionOf(marks)).toBe(suspicion)
+  expect(mustNotWait(marks)).toBe(left === 1 || suspicion === "strong")
 })
 
 describe("in order", () => {

@@ -7,23 +7,23 @@
  *
  * 1. Handlers start in the order of the queue, in at most `concurrency` slots.
  * 2. An event with one crash is a *weak* suspect. Weak suspects fill at most half of the slots that no others need.
- * 3. An event with more crashes, or with one and no attempt left after this one, is a *strong* suspect. Strong
- *    suspects run one at a time, and never while it is unknown whether what is being claimed is one, too.
+ * 3. An event with more crashes, or with one and at most two attempts left, is a *strong* suspect. Strong suspects run
+ *    one at a time, and never while it is unknown whether what is being claimed is one, too.
  * 4. Everything else runs beside them.
  * 5. A strong suspect does not wait claimed, since a crash would count against it without its having run; nor does an
  *    event at its last attempt, which would be dead-lettered. Such an event is released and keeps its place.
  * 6. Behind handlers that have all exceeded their timeout, nothing waits claimed: they may never end.
  * 7. While a worker has a strong suspect, it looks at an event before it claims it.
  *
- * So one culprit costs another event at most two counts within one worker.
+ * So one culprit costs another event at most two counts within one worker, and one where two would leave it none.
  */
 import type { Marks } from "../state/attempt.ts"
 
 export type Suspicion = "none" | "weak" | "strong"
 
-export function suspicionOf({ crashCount, isLastAttempt }: Marks): Suspicion {
+export function suspicionOf({ crashCount, hasFewAttempts }: Marks): Suspicion {
   if (crashCount === 0) return "none"
-  return crashCount > 1 || isLastAttempt ? "strong" : "weak"
+  return crashCount > 1 || hasFewAttempts ? "strong" : "weak"
 }
 
 /** Rule 5. */

@@ -3,8 +3,8 @@ import { expect, it } from "vitest"
 import type { Marks } from "../state/attempt.ts"
 import { ClaimQueue, Queued, type Standing } from "./claim-queue.ts"
 
-const STRONG: Marks = { crashCount: 2, isLastAttempt: false }
-const ORDINARY: Marks = { crashCount: 0, isLastAttempt: false }
+const STRONG: Marks = { crashCount: 2, isLastAttempt: false, hasFewAttempts: false }
+const ORDINARY: Marks = { crashCount: 0, isLastAttempt: false, hasFewAttempts: false }
 
 function entry(id: string, is: Standing["is"], marks?: Marks): Queued {
   const queued = new Queued({ id })

@@ -304,6 +304,7 @@ describe("leases", () => {
         retryCount: 0,
         crashCount: 0,
         isLastAttempt: false,
+        hasFewAttempts: false,
       },
     }))
     life.renew.mockImplementation(async (lease, leaseEndsAt) => {

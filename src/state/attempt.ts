@@ -32,11 +32,13 @@ export interface Marks {
   readonly crashCount: number
   /** Should this attempt fail, the event becomes a dead letter. */
   readonly isLastAttempt: boolean
+  /** At most two attempts are left, this one included. */
+  readonly hasFewAttempts: boolean
 }
 
 export function marksOf({ retryCount, crashCount }: Item, maxRetries: number): Marks {
-  const isLastAttempt = (numberOf(retryCount) ?? 0) + 1 >= maxRetries
-  return { crashCount: numberOf(crashCount) ?? 0, isLastAttempt }
+  const left = maxRetries - (numberOf(retryCount) ?? 0)
+  return { crashCount: numberOf(crashCount) ?? 0, isLastAttempt: left <= 1, hasFewAttempts: left <= 2 }
 }
 
 /** What a worker asks for when it claims a row: due when the row was, with a token of its own. */

@@ -81,7 +81,9 @@ export class EventTable {
       look: vi.fn<EventOperations["look"]>(async ({ id }) => {
         await this.takes("look")
         const event = this.events.get(id)
-        return event?.status === "created" ? { ...event } : undefined
+        if (event?.status !== "created") return undefined
+        const { crashCount, isLastAttempt } = event
+        return { crashCount, isLastAttempt, hasFewAttempts: isLastAttempt }
       }),
       claim: vi.fn<EventOperations["claim"]>(async (row): Promise<ClaimOutcome> => {
         await this.takes("claim")
@@ -105,6 +107,7 @@ export class EventTable {
           retryCount,
           crashCount,
           isLastAttempt,
+          hasFewAttempts: isLastAttempt,
         }
         return { kind: "won", claim }
       }),

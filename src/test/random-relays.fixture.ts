@@ -30,6 +30,7 @@ export interface SeenClaim {
   readonly token: string
   readonly crashCount: number
   readonly isLastAttempt: boolean
+  readonly hasFewAttempts: boolean
   readonly wonAt: number
   startedAt?: number
   hasEnded?: boolean
