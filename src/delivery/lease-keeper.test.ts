@@ -113,7 +113,9 @@ describe("before a handler starts", () => {
     const [waiting, running] = [claimed(), { ...claimed(), startedAt: performance.now() }]
     for (const event of [waiting, running]) keeper.add(event)
     await pass(10)
-    keeper.markStale()
+    keeper.wasBlocked(LEASE_MS / 4 - 1)
+    expect(keeper.isSafeToStart(waiting)).toBe(true)
+    keeper.wasBlocked(LEASE_MS / 4)
     expect(keeper.isSafeToStart(waiting)).toBe(false)
     await pass()
     expect(keeper.isSafeToStart(waiting)).toBe(true)

@@ -28,6 +28,8 @@ const RENEWALS_AT_ONCE = 20
 const TO_START = { atLeast: 1 / 2, justRenewed: 1 / 4 }
 /** How long a renewal waits for its response while there is time for another try. */
 const RESPONSE = { leastMs: 1000, perLease: 1 / 10 }
+/** A block of such a share of a lease may be followed by one that outlasts what is left of a lease. */
+const LONG_BLOCK = 1 / 4
 /** So many renewals in a row that leave less than that mean that the lease is too short for the round trips. */
 const TOO_SHORT_AFTER = 3
 
@@ -127,7 +129,8 @@ export class LeaseKeeper {
   }
 
   /** Something has blocked the process, and may do so again: what is only claimed starts with a whole lease. */
-  markStale(): void {
+  wasBlocked(ms: number): void {
+    if (ms < this.leaseMs * LONG_BLOCK) return
     for (const event of this.held) event.mustRenew ||= event.startedAt === undefined
   }
 

@@ -16,11 +16,11 @@ export class LoopWatch {
   private isCatchingUp = false
 
   /**
-   * @param onBlocked - Called when a block is noticed.
+   * @param onBlocked - Called when a block is noticed, with its length so far in milliseconds.
    * @param onTurned - Called when the loop turns again after a block.
    */
   constructor(
-    private readonly onBlocked: () => void,
+    private readonly onBlocked: (ms: number) => void,
     private readonly onTurned: () => void,
   ) {}
 
@@ -49,7 +49,7 @@ export class LoopWatch {
   mayStart(isSettled: boolean): boolean {
     if (this.isBlocked) {
       this.isCatchingUp = true
-      this.onBlocked()
+      this.onBlocked(performance.now() - this.lastTurn)
     } else if (isSettled) {
       this.isCatchingUp = false
     }

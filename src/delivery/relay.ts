@@ -69,7 +69,7 @@ export class Relay {
     this.running = new Running(options.concurrency, (event) => this.leases.isOverdue(event))
     this.claims = new Claims(life, this.running, this.leases, options, advance, diagnostics)
     this.contexts = new HandlerContexts(options)
-    this.loop = new LoopWatch(() => this.leases.markStale(), advance)
+    this.loop = new LoopWatch((ms) => this.leases.wasBlocked(ms), advance)
   }
 
   /**
