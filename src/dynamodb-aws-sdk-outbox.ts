@@ -37,6 +37,7 @@ import type { Marks } from "./state/attempt.ts"
 import {
   asksForRelease,
   failedAttempt,
+  MIN_RELEASE_PAUSE_MS,
   marksOf,
   newLease,
   PROCESSING_TIMEOUT,
@@ -281,7 +282,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
 
   /** active → created: nobody here can handle it now, so it is due a little later, for whichever worker. */
   private async postpone({ lease }: Claim): Promise<void> {
-    const dueAt = Math.max(Date.now() + retryDelay(this.config.baseBackoffMs, 1), lease.dueAt + 1)
+    const pauseMs = Math.max(this.backoff(1), MIN_RELEASE_PAUSE_MS)
+    const dueAt = Math.max(Date.now() + pauseMs, lease.dueAt + 1)
     await this.settle(lease, transitions.release(this.config.tableName, { ...lease, dueAt }))
   }
 
@@ -335,9 +337,18 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   }
 
   private failedAttempt(error: unknown, retryCount: number, occurredAt: Date, dueAt: number): FailedAttempt {
-    const { baseBackoffMs, maxBackoffMs, maxRetries } = this.config
-    const backoff = (attempt: number) => Math.min(retryDelay(baseBackoffMs, attempt), maxBackoffMs)
-    return failedAttempt({ error, retryCount, occurredAt, dueAt }, maxRetries, backoff, Date.now())
+    const backoff = (attempt: number) => this.backoff(attempt)
+    return failedAttempt(
+      { error, retryCount, occurredAt, dueAt },
+      this.config.maxRetries,
+      backoff,
+      Date.now(),
+    )
+  }
+
+  private backoff(attempt: number): number {
+    const { baseBackoffMs, maxBackoffMs } = this.config
+    return Math.min(retryDelay(baseBackoffMs, attempt), maxBackoffMs)
   }
 
   /**

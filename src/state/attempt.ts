@@ -26,6 +26,9 @@ export function asksForRelease(error: unknown): boolean {
   }
 }
 
+/** Where retries come at once, events that nobody can handle now still pause: they are not counted, so they would circle for ever. */
+export const MIN_RELEASE_PAUSE_MS = 100
+
 /** What the table says of an event's past, and of its future: whether it may crash its worker. */
 export interface Marks {
   /** How often its worker crashed, or its handler exceeded the timeout, since it last ended by itself. */

@@ -33,6 +33,19 @@ it.each([
   await all.outbox.stop()
 })
 
+it.each([
+  ["at least 100 ms where retries come at once", { baseBackoffMs: 0 }, 100],
+  ["maxBackoffMs at most", { baseBackoffMs: 60_000, maxBackoffMs: 5000 }, 5000],
+])("pauses %s", async (_, options, expected) => {
+  const all = createOutbox(holding(item("e1")), options)
+  all.onEvent(() => Promise.reject(Object.assign(new Error("no handler here"), { [RELEASE]: true })))
+  all.start()
+  await pass(50)
+  const due = all.inputsOf("release").map((input) => input.ExpressionAttributeValues[":set_gsiSortKey"])
+  expect(due).toEqual([NOW + expected])
+  await all.outbox.stop()
+})
+
 it("takes nothing else for such a request", async () => {
   const { proxy, revoke } = Proxy.revocable({}, {})
   revoke()

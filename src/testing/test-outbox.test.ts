@@ -334,3 +334,18 @@ it("hands an event that was released for want of a handler to the handler that i
   expect(idsOf(outbox.delivered)).toEqual(["e1"])
   expect(outbox.failed).toEqual([])
 })
+
+it("is idle while a released event pauses, however long the way to its handler", async () => {
+  const outbox = new TestOutbox()
+  const bus = new OutboxEventBus(outbox, { onError: () => {}, unhandledEvents: "release" })
+  onTestFinished(() => bus.stop())
+  bus.addHandlerMiddleware(async (_, next) => {
+    const before = Date.now()
+    await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(before + 1))
+    await next()
+  })
+  bus.start()
+  await bus.emit(emitted)
+  await outbox.idle()
+  expect([outbox.published.length, outbox.delivered, outbox.failed]).toEqual([1, [], []])
+})
