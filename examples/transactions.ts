@@ -18,12 +18,12 @@ interface Order {
 type EventBus = OutboxEventBus<DynamoDBAwsSdkTransactionCollector>
 
 /** With the helper; the outbox has `getCollector: getDynamoDBAwsSdkCollector()`. */
-export async function withTheHelper(client: DynamoDBDocumentClient, bus: EventBus, order: Order) {
+export async function withTheHelper(documents: DynamoDBDocumentClient, bus: EventBus, order: Order) {
   // #region helper
   await withDynamoDBAwsSdkTransaction(async (transaction) => {
     transaction.push({ Put: { TableName: "orders", Item: order } })
     await bus.emit({ type: "order.placed", payload: { orderId: order.orderId } })
-    await client.send(new TransactWriteCommand({ TransactItems: transaction.items }))
+    await documents.send(new TransactWriteCommand({ TransactItems: transaction.items }))
   })
   // #endregion
 }
@@ -51,23 +51,23 @@ export function withYourOwnStorage(client: DynamoDBClient, documents: DynamoDBDo
 }
 
 /** With an array passed to `emit`. */
-export async function withABareArray(client: DynamoDBDocumentClient, bus: EventBus, order: Order) {
+export async function withABareArray(documents: DynamoDBDocumentClient, bus: EventBus, order: Order) {
   // #region bare-array
   const items: TransactWriteItem[] = [{ Put: { TableName: "orders", Item: order } }]
   await bus.emit({ type: "order.placed", payload: { orderId: order.orderId } }, items)
-  await client.send(new TransactWriteCommand({ TransactItems: items }))
+  await documents.send(new TransactWriteCommand({ TransactItems: items }))
   // #endregion
 }
 
 /** With an object passed to `emit`, such as a unit of work that you already have. */
-export async function withAnExplicitCollector(client: DynamoDBDocumentClient, bus: EventBus, order: Order) {
+export async function withAnExplicitCollector(documents: DynamoDBDocumentClient, bus: EventBus, order: Order) {
   // #region explicit-collector
   const items: TransactWriteItem[] = []
   const unitOfWork = { items, push: (item: TransactWriteItem) => void items.push(item) }
 
   unitOfWork.push({ Put: { TableName: "orders", Item: order } })
   await bus.emit({ type: "order.placed", payload: { orderId: order.orderId } }, unitOfWork)
-  await client.send(new TransactWriteCommand({ TransactItems: unitOfWork.items }))
+  await documents.send(new TransactWriteCommand({ TransactItems: unitOfWork.items }))
   // #endregion
 }
 
@@ -79,7 +79,7 @@ export async function withAnIdOfYourOwn(bus: EventBus, orderId: string) {
 }
 
 /** Finds out which write was refused. */
-export async function whenItIsRefused(client: DynamoDBDocumentClient, bus: EventBus, order: Order) {
+export async function whenItIsRefused(documents: DynamoDBDocumentClient, bus: EventBus, order: Order) {
   // #region refused
   try {
     await withDynamoDBAwsSdkTransaction(async (transaction) => {
@@ -87,7 +87,7 @@ export async function whenItIsRefused(client: DynamoDBDocumentClient, bus: Event
         Put: { TableName: "orders", Item: order, ConditionExpression: "attribute_not_exists(orderId)" },
       })
       await bus.emit({ type: "order.placed", payload: { orderId: order.orderId } })
-      await client.send(new TransactWriteCommand({ TransactItems: transaction.items }))
+      await documents.send(new TransactWriteCommand({ TransactItems: transaction.items }))
     })
   } catch (error) {
     const isRefused =
