@@ -60,7 +60,11 @@ export async function withABareArray(documents: DynamoDBDocumentClient, bus: Eve
 }
 
 /** With an object passed to `emit`, such as a unit of work that you already have. */
-export async function withAnExplicitCollector(documents: DynamoDBDocumentClient, bus: EventBus, order: Order) {
+export async function withAnExplicitCollector(
+  documents: DynamoDBDocumentClient,
+  bus: EventBus,
+  order: Order,
+) {
   // #region explicit-collector
   const items: TransactWriteItem[] = []
   const unitOfWork = { items, push: (item: TransactWriteItem) => void items.push(item) }

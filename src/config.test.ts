@@ -31,6 +31,7 @@ const defaults = {
   maxBackoffMs: 2_147_483_647,
   maxErrorBackoffMs: 30_000,
   processingTimeoutMs: 30_000,
+  polling: true,
 }
 
 it("fills in every default", () => {
@@ -55,6 +56,7 @@ it("takes every optional option as undefined, also where undefined is told from 
     maxBackoffMs: undefined,
     maxErrorBackoffMs: undefined,
     processingTimeoutMs: undefined,
+    polling: undefined,
     getCollector: undefined,
   }
   expect(resolveConfig(config)).toEqual({ ...required, ...defaults })
@@ -72,6 +74,7 @@ it("keeps every value that is given", () => {
     maxBackoffMs: 15,
     maxErrorBackoffMs: 13,
     processingTimeoutMs: 14,
+    polling: false,
     getCollector,
   }
   expect(resolve(options)).toEqual({ ...required, ...options })
@@ -220,6 +223,12 @@ describe("an option that does not exist", () => {
 })
 
 describe("the rest", () => {
+  it.each(["false", 0, {}])("refuses %o for polling", (value) => {
+    expect(refusal({ ...required, polling: value }).message).toMatch(
+      /^Invalid option polling: .*Allowed: true or false\.$/,
+    )
+  })
+
   it.each([[undefined], [null], ["outbox"]])("refuses %o for a config", (config) => {
     expect(refusal(config).message).toMatch(
       /^Invalid option config: .*Allowed: an object with at least client and tableName\.$/,

@@ -78,6 +78,12 @@ export interface DynamoDBAwsSdkOutboxConfig extends OrUndefined<OutboxConfig> {
    */
   maxErrorBackoffMs?: number | undefined
   /**
+   * Whether `start()` runs a poll loop. With `false` it only hands over the handlers, and
+   * {@link DynamoDBAwsSdkOutbox.drain} delivers when it is called: for Lambda functions and scheduled jobs.
+   * @default true
+   */
+  polling?: boolean | undefined
+  /**
    * Finds the collector of the current transaction when `publish` is not given one, for example
    * {@link getDynamoDBAwsSdkCollector}`()`.
    * @default none: without an explicit collector, events are written in a transaction of their own
@@ -151,6 +157,7 @@ const KNOWN_OPTIONS = new Set([
   "tableName",
   "statusIndexName",
   "getCollector",
+  "polling",
   ...Object.keys(NUMBERS),
 ])
 
@@ -179,6 +186,8 @@ export function resolveConfig(config: DynamoDBAwsSdkOutboxConfig): ResolvedConfi
       "Invalid option getCollector: getDynamoDBAwsSdkCollector itself. Call it: getCollector: getDynamoDBAwsSdkCollector().",
     )
   }
+  const polling = config.polling ?? true
+  if (typeof polling !== "boolean") refuse("polling", polling, "true or false")
   warnOfUnknownOptions(config)
   const processingTimeoutMs = numberOption("processingTimeoutMs", config.processingTimeoutMs)
   warnOfShortTimeout(processingTimeoutMs)
@@ -196,6 +205,7 @@ export function resolveConfig(config: DynamoDBAwsSdkOutboxConfig): ResolvedConfi
     maxBackoffMs: numberOption("maxBackoffMs", config.maxBackoffMs),
     maxErrorBackoffMs: numberOption("maxErrorBackoffMs", config.maxErrorBackoffMs),
     processingTimeoutMs,
+    polling,
     ...(getCollector && { getCollector }),
   }
 }

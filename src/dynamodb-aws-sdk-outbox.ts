@@ -10,6 +10,7 @@ import {
   EventStatus,
   type FailedBusEvent,
   type IOutbox,
+  OperationalError,
 } from "outbox-event-bus"
 import { type DynamoDBAwsSdkOutboxConfig, type ResolvedConfig, resolveConfig } from "./config.ts"
 import { documentClientFor } from "./database/document-client.ts"
@@ -20,8 +21,18 @@ import { Requests, type WriteOutcome } from "./database/requests.ts"
 import { AbandonedClaims } from "./delivery/abandoned-claims.ts"
 import { Deliveries } from "./delivery/deliveries.ts"
 import { Delivery } from "./delivery/delivery.ts"
+import { Drain, type DrainResult } from "./delivery/drain.ts"
+import { type DeliveryResult, type DrainFactory, Drains } from "./delivery/drains.ts"
 import { ErrorReporter } from "./delivery/error-reporter.ts"
-import type { Claim, ClaimOutcome, EventOperations, StuckEvents } from "./delivery/event-operations.ts"
+import type {
+  Claim,
+  ClaimOutcome,
+  EventOperations,
+  Settlement,
+  StuckEvents,
+} from "./delivery/event-operations.ts"
+import type { DrainBounds } from "./delivery/start-limit.ts"
+import { assertEventIds } from "./item/event-ids.ts"
 import {
   foreignItem,
   type Item,
@@ -43,6 +54,7 @@ import {
   PROCESSING_TIMEOUT,
   RELEASE,
   retryDelay,
+  settlementOf,
   unreadableAttempt,
 } from "./state/attempt.ts"
 import { type DuePageRequest, dueEvents, type Row, stuckEvents } from "./state/status-index.ts"
@@ -53,7 +65,7 @@ import {
   assertRoomFor,
   type DynamoDBAwsSdkTransactionCollector,
 } from "./transaction/collector.ts"
-import { onTransactionEnd, warnIfInTransaction } from "./transaction-storage.ts"
+import { markAsEvent, onTransactionEnd, warnIfInTransaction } from "./transaction-storage.ts"
 
 /**
  * Stores events in a DynamoDB table, in the caller's transaction if there is one, and delivers each at least once.
@@ -78,6 +90,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   private readonly errors = new ErrorReporter()
   private readonly abandoned: AbandonedClaims
   private readonly deliveries: Deliveries
+  /** In place of deliveries, without `polling`. */
+  private readonly drains: Drains
 
   /**
    * @param config - See {@link DynamoDBAwsSdkOutboxConfig}; `client` and `tableName` are required.
@@ -99,6 +113,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     // A missing table is refused when it starts, once, rather than reported by every poll.
     const createDelivery = () => new Delivery(this.operations(), this.config)
     this.deliveries = new Deliveries(createDelivery, this.deadline, this.abandoned, this.errors)
+    const createDrain: DrainFactory = (...limits) => new Drain(this.operations(), this.config, ...limits)
+    this.drains = new Drains(createDrain, this.deadline, this.abandoned, this.errors)
   }
 
   /**
@@ -121,7 +137,10 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     assertDistinctIds(items, collector)
 
     if (collector) {
-      for (const item of items) collector.push(item)
+      for (const item of items) {
+        collector.push(item)
+        markAsEvent(collector, item, item.Put.Item?.id as string)
+      }
       onTransactionEnd(collector, () => this.wake())
       return
     }
@@ -159,14 +178,66 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
 
   /**
    * Starts delivering, until {@link stop}; after one that is still under way, when that has ended. Does nothing while
-   * started.
+   * started. With `polling: false`, it only hands over the handlers: {@link drain} runs them.
    *
    * @param handler - Runs for each event; resolves when the event is handled. It may see an event more than once.
    * @param onError - Told of every error, once. What it throws becomes a process warning.
    * @throws {ConfigurationError} when the outbox was made without `tableName`.
    */
   start(handler: (event: BusEvent) => Promise<void>, onError: ErrorHandler): void {
-    this.deliveries.start(handler, onError)
+    if (this.config.polling) this.deliveries.start(handler, onError)
+    else this.drains.start(handler, onError)
+  }
+
+  /**
+   * Delivers what is due, and returns when nothing is left or a bound is reached: for scheduled jobs and Lambda functions. Needs
+   * the option `polling: false`, and handlers: call `start()` of the bus once, which then starts no loop.
+   *
+   * Expired leases are recovered first, as by any worker. No handler is started that is unlikely to end before the deadline: the
+   * measure is the longest duration of the last 100 handlers or more, and half a second is kept for writing the results. What
+   * was claimed and has not started by then is released without counting an attempt; a handler that still runs shortly before the
+   * deadline goes on, but is not waited for. Several drains at once share the work like several workers.
+   *
+   * @param bounds - When to end before everything is delivered. Default: not before.
+   * @returns how many events were delivered, set back for a retry, dead-lettered or released, and why it has ended.
+   * @throws {OperationalError} when the table can't be read, within ten seconds or before the deadline; `context.result` says what
+   *   was done before that. Also without handlers, with `polling`, and in a handler of this outbox.
+   * @throws {ValidationError} for a bound that is not allowed.
+   * @example
+   * ```ts
+   * export const sweep = async (_event: unknown, context: Context) => {
+   *   return outbox.drain({ deadline: () => context.getRemainingTimeInMillis() })
+   * }
+   * ```
+   */
+  async drain(bounds: DrainBounds = {}): Promise<DrainResult> {
+    this.assertWithoutPolling("drain")
+    return this.drains.drain(bounds)
+  }
+
+  /**
+   * Delivers these events now, for whoever learns of their ids: from a stream, for example. Only events that are waiting and due
+   * are delivered; others are left alone. Needs the same as {@link drain}, and ends by the same rules.
+   *
+   * @param eventIds - Ids of events in the table.
+   * @param bounds - When to end before everything is delivered. Default: not before.
+   * @returns the same as {@link drain}, and `unclaimed`: the ids of events whose claim has failed because DynamoDB did not carry it
+   *   out. Nobody has them, as far as is known; they stay due.
+   * @throws {OperationalError} without handlers, with `polling`, and in a handler of this outbox.
+   * @throws {ValidationError} for a bound or an id that is not allowed.
+   */
+  async deliver(eventIds: readonly string[], bounds: DrainBounds = {}): Promise<DeliveryResult> {
+    this.assertWithoutPolling("deliver")
+    assertEventIds("deliver", eventIds)
+    const rows = [...new Set(eventIds)].map((id) => ({ id }))
+    return this.drains.deliver(rows, bounds)
+  }
+
+  private assertWithoutPolling(method: string): void {
+    if (!this.config.polling) return
+    throw new OperationalError(
+      `${method}() is for an outbox with the option polling: false; this one has a poll loop, which delivers by itself.`,
+    )
   }
 
   /**
@@ -179,7 +250,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * for it. The outbox stops all the same, when the handlers have ended.
    */
   async stop(): Promise<void> {
-    await this.deliveries.stop()
+    await (this.config.polling ? this.deliveries : this.drains).stop()
   }
 
   /**
@@ -276,36 +347,39 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   }
 
   /** active → created: claimed, but not started. */
-  private async release({ lease }: Claim): Promise<void> {
-    await this.settle(lease, transitions.release(this.config.tableName, lease))
+  private async release({ lease }: Claim): Promise<Settlement | undefined> {
+    const isWritten = await this.settle(lease, transitions.release(this.config.tableName, lease))
+    return isWritten ? "released" : undefined
   }
 
   /** active → created: nobody here can handle it now, so it is due a little later, for whichever worker. */
-  private async postpone({ lease }: Claim): Promise<void> {
+  private postpone({ lease, ...claim }: Claim): Promise<Settlement | undefined> {
     const pauseMs = Math.max(this.backoff(1), MIN_RELEASE_PAUSE_MS)
     const dueAt = Math.max(Date.now() + pauseMs, lease.dueAt + 1)
-    await this.settle(lease, transitions.release(this.config.tableName, { ...lease, dueAt }))
+    return this.release({ ...claim, lease: { ...lease, dueAt } })
   }
 
   /** active → completed: the handler has succeeded. */
-  private async complete({ lease, storedOccurredAt }: Claim): Promise<void> {
+  private async complete({ lease, storedOccurredAt }: Claim): Promise<Settlement | undefined> {
     this.deadline.handlerEnded()
     const event = { id: lease.id, occurredAt: storedOccurredAt }
-    await this.settle(lease, transitions.complete(this.config.tableName, event, Date.now()))
+    const isWritten = await this.settle(lease, transitions.complete(this.config.tableName, event, Date.now()))
+    return isWritten ? "delivered" : undefined
   }
 
   /** active → created or failed: the handler has thrown `error`; or created, not counted, if that asks for it. */
-  private async fail(claim: Claim, error: unknown): Promise<void> {
+  private async fail(claim: Claim, error: unknown): Promise<Settlement | undefined> {
     this.deadline.handlerEnded()
     if (asksForRelease(error)) return this.postpone(claim)
     const { lease, event, occurredAt, retryCount } = claim
     const attempt = this.failedAttempt(error, retryCount, occurredAt, lease.dueAt)
     const isWritten = await this.settle(lease, transitions.fail(this.config.tableName, lease, attempt))
     this.errors.attemptFailed(error, event, isWritten ? attempt : undefined)
+    return isWritten ? settlementOf(attempt) : undefined
   }
 
   /** active → created or failed: the lease has expired, so the attempt counts as failed. */
-  private async recover(row: Row): Promise<void> {
+  private async recover(row: Row): Promise<Settlement | undefined> {
     const { tableName } = this.config
     const now = Date.now()
     // An index need not carry what the new state depends on.
@@ -324,16 +398,17 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       now,
     )
     const outcome = await this.requests.write(input)
-    if (typeof outcome === "string") return
+    if (typeof outcome === "string") return undefined
 
     const read = outcome.item && readActiveItem(outcome.item)
     if (read && "unreadable" in read) {
       const aside = unreadableAttempt(outcome.item as Item, read.unreadable)
       await this.requests.write(transitions.setAside(tableName, row.id, aside, attempt))
       this.errors.report(read.unreadable)
-    } else {
-      this.errors.attemptFailed(error, read?.event ?? toFailedEvent(seen), attempt)
+      return "deadLettered"
     }
+    this.errors.attemptFailed(error, read?.event ?? toFailedEvent(seen), attempt)
+    return settlementOf(attempt)
   }
 
   private failedAttempt(error: unknown, retryCount: number, occurredAt: Date, dueAt: number): FailedAttempt {

@@ -1,19 +1,35 @@
 /**
- * The AsyncLocalStorage helper: carries the collector of the current transaction to wherever `emit` is called.
+ * The AsyncLocalStorage helper: carries the collector of the current transaction to wherever `emit` is called, and sends
+ * what was collected if it is given a client.
  */
 import { AsyncLocalStorage } from "node:async_hooks"
-import { OperationalError } from "outbox-event-bus"
+import { BatchSizeLimitError, OperationalError } from "outbox-event-bus"
 import { unref } from "./process/background-timer.ts"
 import { warnOnce } from "./process/warnings.ts"
-import type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "./transaction/collector.ts"
+import {
+  type DynamoDBAwsSdkTransaction,
+  type DynamoDBAwsSdkTransactionCollector,
+  MAX_TRANSACTION_ITEMS,
+  type TransactWriteItem,
+} from "./transaction/collector.ts"
+import { Commit, type CommitOptions } from "./transaction/commit.ts"
 
 /** What the helper knows of a transaction, behind its collector. */
 interface Transaction {
   readonly items: TransactWriteItem[]
-  state: "open" | "ended" | "failed"
+  /** The ids of those items that are events. */
+  readonly eventIds: Map<TransactWriteItem, string>
+  /** "sent": by the helper, or about to be. */
+  state: "open" | "ended" | "sent" | "failed"
   /** Somebody has read `collector.items`, so somebody sends them, or has sent them. */
   isRead: boolean
-  /** What to call when `fn` has resolved. */
+  /** How the helper sends it; undefined where the caller does. */
+  readonly commit: Commit | undefined
+  /** Why the helper must not send it, whatever `fn` makes of that. */
+  rollback?: { readonly error: unknown }
+  /** Calls that have joined it and have not ended. */
+  joined: number
+  /** What to call when it has been committed; where the caller sends, when `fn` has resolved. */
   readonly onEnd: Set<() => void>
   /** Warns of items that nobody has read. */
   unread?: ReturnType<typeof setTimeout>
@@ -37,35 +53,73 @@ const { storage, transactions } = shared[STATE]
 export const dynamodbAwsSdkTransactionStorage: AsyncLocalStorage<DynamoDBAwsSdkTransactionCollector> = storage
 
 /**
- * Runs `fn` with a fresh collector, which {@link getDynamoDBAwsSdkCollector} finds from anywhere inside.
+ * Runs `fn` with a fresh collector, which {@link getDynamoDBAwsSdkCollector} finds from anywhere inside, and commits what was
+ * collected.
  *
- * The helper sends nothing: `fn` pushes its business writes, emits its events and sends `collector.items` in one
- * `TransactWriteCommand`. When `fn` has resolved, relays of this process look for the events at once.
+ * **With `options.client`**, the helper sends everything in one `TransactWriteItems` request after `fn` has resolved; nothing if `fn`
+ * has failed, or nothing was collected. Conflicts with other transactions, throttling and lost responses are retried. When it is
+ * stored, relays of this process look for the events at once. A call inside another one that has a client joins that transaction: it
+ * sends nothing by itself, and if it fails, the outer call rejects and sends nothing, even if the error is caught.
  *
- * What is pushed or emitted too late to be sent is refused: once `fn` has resolved and `collector.items` has been read, and once
- * `fn` has failed. `fn` may return the collector for the caller to send. If nobody has read `items` a second after `fn` has resolved,
- * a process warning with the code `OUTBOX_TRANSACTION_NOT_SENT` says that nothing was stored.
+ * **Without a client**, the helper sends nothing: `fn` sends `collector.items` in one `TransactWriteCommand`, or returns the collector
+ * for the caller to send. When `fn` has resolved, relays of this process look for the events at once. If nobody has read `items` a second
+ * after that, a process warning with the code `OUTBOX_TRANSACTION_NOT_SENT` says that nothing was stored.
+ *
+ * What is pushed or emitted too late to be sent is refused.
  *
  * @param fn - Receives the collector; its result is returned, its error is thrown on.
+ * @param options - Has the helper commit. Default: `fn` sends the transaction.
  * @returns what `fn` resolves with.
+ * @throws {TransactionCanceledError} when DynamoDB has refused the transaction: which writes, and why. Nothing is stored.
+ * @throws {TransactionOutcomeUnknownError} when no response came within `retryForMs`: everything is stored, or nothing.
+ * @throws {BatchSizeLimitError} for more than 100 items.
+ * @throws {OperationalError} for a call that can't join, or a transaction that a call which had joined has failed in.
+ * @throws {ConfigurationError} for an option that is not allowed, before `fn` is called.
  * @example
  * ```ts
- * await withDynamoDBAwsSdkTransaction(async (collector) => {
- *   collector.push({ Put: { TableName: "orders", Item: order } })
- *   await bus.emit({ type: "order.placed", payload: order })
- *   await client.send(new TransactWriteCommand({ TransactItems: collector.items }))
- * })
+ * await withDynamoDBAwsSdkTransaction(
+ *   async (transaction) => {
+ *     transaction.push({ Put: { TableName: "orders", Item: order } })
+ *     await bus.emit({ type: "order.placed", payload: order })
+ *   },
+ *   { client },
+ * )
  * ```
  */
 export async function withDynamoDBAwsSdkTransaction<T>(
-  fn: (collector: DynamoDBAwsSdkTransactionCollector) => Promise<T>,
+  fn: (collector: DynamoDBAwsSdkTransaction) => Promise<T>,
+  options?: CommitOptions,
 ): Promise<T> {
-  const transaction: Transaction = { items: [], state: "open", isRead: false, onEnd: new Set() }
+  const commit = options && new Commit(options)
+  const store = storage.getStore()
+  const outer = store && transactions.get(store)
+  if (outer?.commit) return join(outer, fn, commit)
+  if (commit && store) {
+    throw new OperationalError(
+      "withDynamoDBAwsSdkTransaction was called with a client inside a transaction that its caller sends, so it can't commit by " +
+        "itself. Give the outer call the client, too, or this one none.",
+    )
+  }
+  return run(fn, commit)
+}
+
+async function run<T>(
+  fn: (collector: DynamoDBAwsSdkTransaction) => Promise<T>,
+  commit: Commit | undefined,
+): Promise<T> {
+  const transaction: Transaction = {
+    items: [],
+    eventIds: new Map(),
+    state: "open",
+    isRead: false,
+    commit,
+    joined: 0,
+    onEnd: new Set(),
+  }
   const collector = collectorOf(transaction)
   try {
-    const result = await dynamodbAwsSdkTransactionStorage.run(collector, () => fn(collector))
-    transaction.state = "ended"
-    warnIfUnread(transaction)
+    const result = await storage.run(collector, () => fn(collector))
+    await end(transaction)
     for (const callback of transaction.onEnd) callback()
     return result
   } catch (error) {
@@ -74,34 +128,103 @@ export async function withDynamoDBAwsSdkTransaction<T>(
   }
 }
 
-function collectorOf(transaction: Transaction): DynamoDBAwsSdkTransactionCollector {
-  const collector: DynamoDBAwsSdkTransactionCollector = {
+async function end(transaction: Transaction): Promise<void> {
+  const { commit, items, eventIds, rollback, joined } = transaction
+  if (!commit) {
+    transaction.state = "ended"
+    warnIfUnread(transaction)
+    return
+  }
+  transaction.state = "sent"
+  if (rollback) throw rolledBack(rollback.error)
+  if (joined > 0)
+    throw rolledBack(new OperationalError("An inner call of withDynamoDBAwsSdkTransaction was not awaited"))
+  if (items.length > 0) await commit.send(items, eventIds)
+}
+
+function rolledBack(cause: unknown): OperationalError {
+  return new OperationalError(
+    "The transaction was not sent, nothing of it is stored: an inner call of withDynamoDBAwsSdkTransaction, which had joined it, has " +
+      "failed or was not awaited",
+    { cause },
+  )
+}
+
+/** An inner call: it collects into the outer one's transaction, and its failure is that of the whole. */
+async function join<T>(
+  transaction: Transaction,
+  fn: (collector: DynamoDBAwsSdkTransaction) => Promise<T>,
+  commit: Commit | undefined,
+): Promise<T> {
+  transaction.joined++
+  try {
+    assertSendable(transaction)
+    if (commit?.hasOwnToken) {
+      throw new OperationalError(
+        "An inner call of withDynamoDBAwsSdkTransaction joins the outer transaction, so it can't have a clientRequestToken of its own. " +
+          "Give it to the outer call.",
+      )
+    }
+    const collector = collectorOf(transaction, commit ? "joined" : "joined without a client")
+    return await storage.run(collector, () => fn(collector))
+  } catch (error) {
+    transaction.rollback ??= { error }
+    throw error
+  } finally {
+    transaction.joined--
+  }
+}
+
+function collectorOf(
+  transaction: Transaction,
+  call: "outer" | "joined" | "joined without a client" = "outer",
+): DynamoDBAwsSdkTransaction {
+  const collector: DynamoDBAwsSdkTransaction = {
     push: (item) => {
       assertSendable(transaction)
+      assertPlaceLeft(transaction)
       transaction.items.push(item)
       if (transaction.state === "ended") warnIfUnread(transaction)
     },
     get items() {
+      // Code that reads them is about to send them, which would store the outer transaction before it is complete.
+      if (call === "joined without a client") throw new OperationalError(SENT_BY_OUTER)
       transaction.isRead = true
       clearTimeout(transaction.unread)
       return transaction.items
+    },
+    get placesLeft() {
+      return Math.max(0, MAX_TRANSACTION_ITEMS - transaction.items.length)
     },
   }
   transactions.set(collector, transaction)
   return collector
 }
 
+const SENT_BY_OUTER =
+  "This call of withDynamoDBAwsSdkTransaction has joined an outer one, which has a client and sends everything: it must not send " +
+  "collector.items. Give this call a client, too, and leave the sending to the helper."
+
+/** Where the caller sends, more than 100 items are DynamoDB's to refuse. */
+function assertPlaceLeft(transaction: Transaction): void {
+  const count = transaction.items.length + 1
+  if (!transaction.commit || count <= MAX_TRANSACTION_ITEMS) return
+  throw new BatchSizeLimitError(MAX_TRANSACTION_ITEMS, count)
+}
+
 /** @throws {OperationalError} when what is pushed now would be stored nowhere. */
 function assertSendable({ state, isRead }: Transaction): void {
   if (state === "open" || (state === "ended" && !isRead)) return
-  const why =
-    state === "failed"
-      ? "its function has failed, so nothing of it is sent"
-      : "its function has ended and its items have been read"
   throw new OperationalError(
-    `Too late for this transaction: ${why}. Await every emit and push before the transaction is sent, ` +
+    `Too late for this transaction: ${WHY_TOO_LATE[state]}. Await every emit and push before the transaction is sent, ` +
       "and emit what does not belong to it outside of withDynamoDBAwsSdkTransaction.",
   )
+}
+
+const WHY_TOO_LATE = {
+  failed: "its function has failed, so nothing of it is sent",
+  ended: "its function has ended and its items have been read",
+  sent: "its function has ended and the transaction has been sent",
 }
 
 /** The caller may read the items, and send them, after `fn` has resolved; but within moments. */
@@ -128,6 +251,15 @@ function warnIfUnread(transaction: Transaction): void {
  */
 export function getDynamoDBAwsSdkCollector(): () => DynamoDBAwsSdkTransactionCollector | undefined {
   return () => dynamodbAwsSdkTransactionStorage.getStore()
+}
+
+/** Says which of the items pushed to a collector are events, for the errors that name them. */
+export function markAsEvent(
+  collector: DynamoDBAwsSdkTransactionCollector,
+  item: TransactWriteItem,
+  eventId: string,
+): void {
+  transactions.get(collector)?.eventIds.set(item, eventId)
 }
 
 /**

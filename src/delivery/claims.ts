@@ -7,11 +7,11 @@ import type { Row } from "../state/status-index.ts"
 import { mustNotWait, suspicionOf } from "./admission.ts"
 import { ClaimQueue, Queued } from "./claim-queue.ts"
 import { ClaimWindow } from "./claim-window.ts"
-import { DueRows } from "./due-rows.ts"
 import type { Claim, ClaimOutcome, EventOperations } from "./event-operations.ts"
 import { FailedClaims } from "./failed-claims.ts"
 import type { LeasedEvent, LeaseKeeper } from "./lease-keeper.ts"
 import type { Poll } from "./poll.ts"
+import type { RowSource } from "./row-source.ts"
 import type { Running } from "./running.ts"
 
 /** Released events that keep their place in the queue. Behind more than these, nothing is claimed. */
@@ -19,7 +19,6 @@ const MAX_WAITING = 1000
 
 export class Claims {
   readonly queue = new ClaimQueue()
-  readonly due: DueRows
   private readonly window: ClaimWindow
   private readonly failed: FailedClaims
   private poll: Poll | undefined
@@ -34,13 +33,9 @@ export class Claims {
     private readonly options: { batchSize: number; concurrency: number },
     private readonly onChange: () => void,
     private readonly diagnostics: Diagnostics,
+    readonly due: RowSource,
   ) {
     this.window = new ClaimWindow(options.batchSize, options.concurrency)
-    this.due = new DueRows(
-      (request) => life.due(request),
-      options.batchSize,
-      (rows, news) => diagnostics.tell?.({ what: "page-read", rows, news }),
-    )
     this.failed = new FailedClaims((row, error) => life.claimFailed(row, error))
   }
 

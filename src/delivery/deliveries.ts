@@ -2,17 +2,16 @@
  * The deliveries of an outbox, one after the other: a start waits for the end of the one before, and its handlers run in
  * the asynchronous context in which the outbox was made.
  */
-import { AsyncResource } from "node:async_hooks"
 import type { BusEvent, ErrorHandler } from "outbox-event-bus"
 import type { RequestDeadline } from "../database/request-deadline.ts"
-import { warnOnce } from "../process/warnings.ts"
-import { dynamodbAwsSdkTransactionStorage } from "../transaction-storage.ts"
+import { warnOfStopInsideHandler } from "../process/warnings.ts"
 import type { AbandonedClaims } from "./abandoned-claims.ts"
 import type { Delivery } from "./delivery.ts"
 import type { ErrorReporter } from "./error-reporter.ts"
+import { OwnContext } from "./own-context.ts"
 
 export class Deliveries {
-  private readonly origin = new AsyncResource("DynamoDBAwsSdkOutbox")
+  private readonly context = new OwnContext()
   private current: Delivery | undefined
   /** Those that were stopped and have not ended. */
   private readonly stopped = new Set<Delivery>()
@@ -34,11 +33,7 @@ export class Deliveries {
     const begin = () => {
       this.errors.onError = onError
       this.deadline.restart()
-      // Whoever starts it in a transaction, of ours or with an AsyncLocalStorage of their own, does not mean the handlers to emit
-      // into that.
-      this.origin.runInAsyncScope(() =>
-        dynamodbAwsSdkTransactionStorage.exit(() => delivery.begin(handler, this.errors.report)),
-      )
+      this.context.run(() => delivery.begin(handler, this.errors.report))
     }
     if (this.ending) void this.ending.then(begin)
     else begin()
@@ -50,14 +45,11 @@ export class Deliveries {
       await this.ending
       return
     }
-    warnOnce(
-      "OUTBOX_STOP_INSIDE_HANDLER",
-      "stop() was called inside a handler, so it does not wait for that handler to end",
-    )
+    warnOfStopInsideHandler()
   }
 
   wake(): void {
-    this.origin.runInAsyncScope(() => this.current?.wake())
+    this.context.run(() => this.current?.wake())
   }
 
   private end(delivery: Delivery): Promise<void> {

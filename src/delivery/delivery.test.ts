@@ -13,7 +13,7 @@ function deliver(options: { processingTimeoutMs?: number } = {}): Delivery {
   const life = {
     ...new EventTable().life(),
     stuck: async () => ({ rows: [] }),
-    recover: async () => {},
+    recover: async () => undefined,
     recoveryFailed: () => {},
   }
   const client = { send: () => {} } as never

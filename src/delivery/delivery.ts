@@ -5,16 +5,13 @@ import type { ResolvedConfig } from "../config.ts"
 import { MAX_DELAY_MS, unref } from "../process/background-timer.ts"
 import { Diagnostics } from "../process/diagnostics.ts"
 import type { EventOperations, StuckEvents } from "./event-operations.ts"
-import { LastPage } from "./poll.ts"
+import { LOOK_AGAIN_MS, pollUntil } from "./poll.ts"
 import { Recovery } from "./recovery.ts"
 import { Relay } from "./relay.ts"
+import { LastPage } from "./start-limit.ts"
 
-/** Shortest time for a poll to claim events in, however short the leases. */
-const MIN_POLL_MS = 250
 /** By then, the index usually shows what has just been published. */
 const INDEX_LAG_MS = 100
-/** When to look again for events that may be left, at random so that workers who left them to each other do not meet again. */
-const LOOK_AGAIN_MS = { least: 100, most: 300 }
 
 /** A stop that lets the first poll deliver a page: for so long handlers start, and for so long the way there may take. */
 const LAST_PAGE_MS = { handlers: 10_000, preparation: 5000 }
@@ -83,7 +80,8 @@ export class Delivery {
   private async endWithFirstPage(handler: (event: BusEvent) => Promise<void>): Promise<void> {
     this.preparesUntil = performance.now() + LAST_PAGE_MS.preparation
     this.recovery.stop({ afterMs: LAST_PAGE_MS.preparation })
-    this.relay.endWith(new LastPage(this.config.batchSize, LAST_PAGE_MS.handlers))
+    this.relay.limitTo(new LastPage(this.config.batchSize, LAST_PAGE_MS.handlers))
+    this.relay.announceStop()
     await Promise.allSettled([this.poller.stop()])
     // Another implementation of the core may stop before its first poll has come to the batch.
     if (this.firstPoll === "ahead") await Promise.allSettled([this.handleDue(handler)])
@@ -103,8 +101,7 @@ export class Delivery {
   private async handleDue(handler: (event: BusEvent) => Promise<void>): Promise<void> {
     if (performance.now() >= this.preparesUntil) return
     if (this.firstPoll === "ahead") this.firstPoll = "under way"
-    // A poll that has much to do makes room for recovery in between.
-    const until = performance.now() + Math.max(MIN_POLL_MS, this.config.processingTimeoutMs / 2)
+    const until = pollUntil(this.config.processingTimeoutMs)
     const outcome = await this.relay.handleDue(handler, until).finally(() => {
       this.firstPoll = "over"
     })

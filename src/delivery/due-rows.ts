@@ -11,6 +11,7 @@ import type { Page } from "../database/requests.ts"
 import { numberOf } from "../item/stored-value.ts"
 import type { DuePageRequest, Row } from "../state/status-index.ts"
 import { RecentRows } from "./recent-rows.ts"
+import type { RowSource } from "./row-source.ts"
 
 /** Where a page begins; `{}` is the start: the event that is due longest. */
 type Place = Pick<DuePageRequest, "from" | "startAfter">
@@ -18,7 +19,7 @@ type Place = Pick<DuePageRequest, "from" | "startAfter">
 /** So many lost claims in a row mean that there are more workers than events: leave these to them. */
 const GIVE_UP_AFTER_LOSSES = 2
 
-export class DueRows {
+export class DueRows implements RowSource {
   /** There is nothing more to read in this poll. */
   isExhausted = true
   /** Due events may be left when there is nothing more to read: they were left to other workers. */

@@ -27,7 +27,11 @@ export type ClaimOutcome =
   | { kind: "unreadable" }
   | { kind: "impossible"; error: unknown }
 
-/** The reads and writes that the relay puts in order. Those that end a claim report their errors and do not reject. */
+/** What became of an event that a worker had claimed, as it was written. */
+export type Settlement = "delivered" | "retried" | "deadLettered" | "released"
+
+/** The reads and writes that the relay puts in order. Those that end a claim report their errors and do not reject;
+ * they resolve with `undefined` where nothing was written. */
 export interface EventOperations {
   /** Reads a page of due events from the index. */
   due(request: DuePageRequest): Promise<Page>
@@ -39,9 +43,9 @@ export interface EventOperations {
    * @returns false if the claim is lost.
    */
   renew(lease: Lease, leaseEndsAt: number, limitMs?: number): Promise<boolean>
-  release(claim: Claim): Promise<void>
-  complete(claim: Claim): Promise<void>
-  fail(claim: Claim, error: unknown): Promise<void>
+  release(claim: Claim): Promise<Settlement | undefined>
+  complete(claim: Claim): Promise<Settlement | undefined>
+  fail(claim: Claim, error: unknown): Promise<Settlement | undefined>
   /** Reports a row whose claim has failed, and what is behind it goes on. */
   claimFailed(row: Row, error: unknown): void
   /** Reports what interrupted a poll that had got something done. */
@@ -52,7 +56,7 @@ export interface EventOperations {
 export interface StuckEvents {
   /** Reads a page of the events whose lease has expired. */
   stuck(request: PageRequest): Promise<Page>
-  recover(row: Row): Promise<void>
+  recover(row: Row): Promise<Settlement | undefined>
   /** Reports a row whose recovery has failed. */
   recoveryFailed(row: Row, error: unknown): void
 }

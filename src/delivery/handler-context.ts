@@ -76,12 +76,14 @@ export class HandlerContexts {
   private readonly runs = new Set<HandlerRun>()
   /** When a stop runs out of time, by the clock of `performance`. */
   private stopsAt = Number.POSITIVE_INFINITY
+  /** What a handler is left in any case, however late it starts. */
+  private leastMs = GIVE_UP_MS
 
   constructor(private readonly options: HandlerContextOptions) {}
 
   async run(claim: Claim, held: LeasedEvent, handler: (event: BusEvent) => Promise<void>): Promise<void> {
     // A stop lets handlers of a first page start: each has time to get something done.
-    const stopsAt = Math.max(this.stopsAt, performance.now() + GIVE_UP_MS)
+    const stopsAt = Math.max(this.stopsAt, performance.now() + this.leastMs)
     const run = new HandlerRun(claim, held, this.options, stopsAt)
     const slot: Slot = { context: run, owner: this }
     held.onLost = () => run.look()
@@ -101,9 +103,14 @@ export class HandlerContexts {
     return slot?.owner === this && slot.context !== undefined
   }
 
-  /** `stop()` has been called: what still runs when it runs out of time is told. */
-  stop(): void {
-    this.stopsAt = Math.min(this.stopsAt, performance.now() + STOP_MS - GIVE_UP_MS)
+  /**
+   * A stop is near: what still runs when it runs out of time is told.
+   *
+   * @param inMs - When that is; default: by the time that a `stop()` has.
+   */
+  stop(inMs?: number): void {
+    if (inMs !== undefined) this.leastMs = 0
+    this.stopsAt = Math.min(this.stopsAt, performance.now() + (inMs ?? STOP_MS - GIVE_UP_MS))
     for (const run of this.runs) run.stopBy(this.stopsAt)
   }
 }

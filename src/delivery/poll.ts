@@ -1,10 +1,21 @@
-/** One poll of the relay: how long it may claim, what went wrong in it, and the promise of its end; and the last one of a stop. */
+/** One poll of the relay: how long it may claim, what went wrong in it, and the promise of its end. */
 
 /**
  * How a poll ended: all that was due was handed over; its time was over before that; or events may be left that the
  * index did not show as free: other workers were about to take them, or they have just been released.
  */
 export type PollOutcome = "done" | "unfinished" | "unsure"
+
+/** Shortest time for a poll to claim events in, however short the leases. */
+const MIN_POLL_MS = 250
+
+/** When to look again for events that may be left, at random so that workers who left them to each other do not meet again. */
+export const LOOK_AGAIN_MS = { least: 100, most: 300 }
+
+/** Until when a poll claims, on the clock of `performance`: one that has much to do makes room for recovery in between. */
+export function pollUntil(leaseMs: number): number {
+  return performance.now() + Math.max(MIN_POLL_MS, leaseMs / 2)
+}
 
 export class Poll {
   readonly ended: Promise<PollOutcome>
@@ -51,33 +62,5 @@ export class Poll {
     } else {
       this.reject(this.failure.error)
     }
-  }
-}
-
-/**
- * What a stop leaves to a first poll that has not handed over anything yet: one page of events, and not for long. So a
- * scheduled job that starts and stops at once makes progress with each call.
- */
-export class LastPage {
-  private readonly until: number
-
-  /**
-   * @param left - How many handlers may still start.
-   * @param forMs - For how long they may start, in milliseconds.
-   */
-  constructor(
-    private left: number,
-    forMs: number,
-  ) {
-    this.until = performance.now() + forMs
-  }
-
-  /** How many handlers may start now. */
-  get room(): number {
-    return performance.now() < this.until ? this.left : 0
-  }
-
-  started(): void {
-    this.left--
   }
 }

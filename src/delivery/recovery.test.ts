@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from "vitest"
 import { allPromisesRun, deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
-import type { Row } from "../state/status-index.ts"
 import { useFakeClock } from "../test/fake-clock.fixture.ts"
 import { IndexRows, rowsDue } from "../test/index-rows.fixture.ts"
+import type { StuckEvents } from "./event-operations.ts"
 import { Recovery } from "./recovery.ts"
 
 useFakeClock()
@@ -10,8 +10,9 @@ useFakeClock()
 const create = (count = 0, isHeldHere = (_id: string) => false) => {
   const stuckEvents = vi.fn(new IndexRows(rowsDue(count)).read)
   const recovered: string[] = []
-  const recover = vi.fn(async ({ id }: Row): Promise<void> => {
+  const recover = vi.fn<StuckEvents["recover"]>(async ({ id }) => {
     recovered.push(id)
+    return "retried"
   })
   const recoveryFailed = vi.fn()
   const recovery = new Recovery(
@@ -64,12 +65,12 @@ describe("when it looks", () => {
 describe("a stop", () => {
   it("waits for the recoveries under way, begins no other, and reads no further page", async () => {
     const { recovery, stuckEvents, recover } = create(120)
-    const { promise, resolve } = deferred<void>()
+    const { promise, resolve } = deferred<undefined>()
     recover.mockImplementation(() => promise)
     const running = recovery.runIfDue()
     await allPromisesRun()
     recovery.stop()
-    resolve()
+    resolve(undefined)
     await running
     expect(recover).toHaveBeenCalledTimes(10)
     expect(stuckEvents).toHaveBeenCalledOnce()
@@ -94,16 +95,16 @@ describe("what it finds", () => {
 
   it("is recovered ten at a time", async () => {
     const { recovery, recover } = create(25)
-    const gates = Array.from({ length: 25 }, () => deferred())
+    const gates = Array.from({ length: 25 }, () => deferred<undefined>())
     let started = 0
-    recover.mockImplementation(() => gates[started++]?.promise as Promise<void>)
+    recover.mockImplementation(() => gates[started++]?.promise as Promise<undefined>)
     const run = recovery.runIfDue()
     await allPromisesRun()
     expect(started).toBe(10)
-    gates[3]?.resolve()
+    gates[3]?.resolve(undefined)
     await allPromisesRun()
     expect(started).toBe(11)
-    for (const gate of gates) gate.resolve()
+    for (const gate of gates) gate.resolve(undefined)
     await run
     expect(started).toBe(25)
   })
@@ -113,6 +114,7 @@ describe("what it finds", () => {
     recover.mockImplementation(async ({ id }) => {
       if (["e0003", "e0055"].includes(id)) throw new Error(`no ${id}`)
       recovered.push(id)
+      return "retried"
     })
     for (let look = 0; look < 3; look++) {
       await recovery.runIfDue()

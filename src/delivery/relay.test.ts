@@ -17,7 +17,10 @@ describe("order", () => {
       await delay((calls++ * 7) % 20)
       return outcome
     })
-    life.complete.mockImplementation(async () => delay((calls * 11) % 50))
+    life.complete.mockImplementation(async () => {
+      await delay((calls * 11) % 50)
+      return "delivered"
+    })
     onEvent(() => delay((calls * 3) % 5))
     const done = poll()
     await pass(30_000)
@@ -170,6 +173,7 @@ describe("what is bounded", () => {
       await settle.promise
       const event = table.events.get(lease.id)
       if (event) event.status = "completed"
+      return "delivered"
     })
     const done = poll()
     await pass(100)
@@ -190,13 +194,13 @@ describe("what is bounded", () => {
     const { table, life, started, poll } = createRelay({ batchSize: 100 })
     table.latencyMs.claim = 5
     table.putAll(names(70))
-    const settle = deferred()
+    const settle = deferred<"delivered">()
     life.complete.mockImplementation(() => settle.promise)
     const done = poll()
     await pass(100)
     const reads = life.due.mock.calls.length
     expect(reads).toBe(1)
-    settle.resolve()
+    settle.resolve("delivered")
     await pass(1000)
     await done
     expect(started).toEqual(names(70))
@@ -215,7 +219,7 @@ describe("a poll", () => {
   it("with concurrency 1 ends when all is settled", async () => {
     const { table, life, poll } = createRelay()
     table.putAll(["a"])
-    const settle = deferred()
+    const settle = deferred<"delivered">()
     life.complete.mockImplementation(() => settle.promise)
     let isDone = false
     void poll().then(() => {
@@ -223,7 +227,7 @@ describe("a poll", () => {
     })
     await pass(500)
     expect(isDone).toBe(false)
-    settle.resolve()
+    settle.resolve("delivered")
     await pass()
     expect(isDone).toBe(true)
   })

@@ -16,12 +16,15 @@ import { Diagnostics } from "../process/diagnostics.ts"
 import { AdmissionRound } from "./admission.ts"
 import type { Claimed, Queued } from "./claim-queue.ts"
 import { Claims } from "./claims.ts"
+import { DueRows } from "./due-rows.ts"
 import type { EventOperations } from "./event-operations.ts"
 import { HandlerContexts } from "./handler-context.ts"
 import { type LeasedEvent, LeaseKeeper } from "./lease-keeper.ts"
 import { LoopWatch } from "./loop-watch.ts"
-import { type LastPage, Poll, type PollOutcome } from "./poll.ts"
+import { Poll, type PollOutcome } from "./poll.ts"
+import type { RowSource } from "./row-source.ts"
 import { Running } from "./running.ts"
+import type { StartLimit } from "./start-limit.ts"
 
 export interface RelayOptions {
   concurrency: number
@@ -40,7 +43,7 @@ export class Relay {
   private handler: (event: BusEvent) => Promise<void> = async () => {}
   private poll: Poll | undefined
   private isStopping = false
-  private lastPage: LastPage | undefined
+  private limit: StartLimit | undefined
   private readonly onIdle: Array<() => void> = []
   private settling = 0
   private readonly maxSettling: number
@@ -52,13 +55,24 @@ export class Relay {
   private readonly contexts: HandlerContexts
   private readonly loop: LoopWatch
 
-  /** @param requestPoll - Asks for another poll: what waited in the queue can go on. */
+  /**
+   * @param requestPoll - Asks for another poll: what waited in the queue can go on.
+   * @param given - The rows to claim; default: those that the index shows.
+   */
   constructor(
     private readonly life: EventOperations,
     private readonly options: RelayOptions,
     private readonly requestPoll: () => void = () => {},
     private readonly diagnostics = new Diagnostics("outbox"),
+    given?: RowSource,
   ) {
+    const rows =
+      given ??
+      new DueRows(
+        (request) => life.due(request),
+        options.batchSize,
+        (rows, news) => diagnostics.tell?.({ what: "page-read", rows, news }),
+      )
     const advance = () => this.advance()
     this.maxSettling = Math.max(MAX_SETTLING.least, Math.min(options.concurrency, MAX_SETTLING.most))
     this.leases = new LeaseKeeper(
@@ -67,7 +81,7 @@ export class Relay {
       advance,
     )
     this.running = new Running(options.concurrency, (event) => this.leases.isOverdue(event))
-    this.claims = new Claims(life, this.running, this.leases, options, advance, diagnostics)
+    this.claims = new Claims(life, this.running, this.leases, options, advance, diagnostics, rows)
     this.contexts = new HandlerContexts(options)
     this.loop = new LoopWatch((ms) => this.leases.wasBlocked(ms), advance)
   }
@@ -91,19 +105,47 @@ export class Relay {
     return poll.ended
   }
 
-  /** From now on, starts and claims no more than `page` allows. To be followed by {@link stop}. */
-  endWith(page: LastPage): void {
-    this.lastPage = page
-    this.contexts.stop()
+  /** From now on, starts and claims no more than `limit` allows. */
+  limitTo(limit: StartLimit): void {
+    this.limit = limit
+  }
+
+  /** The room that the limit leaves has changed. */
+  limitChanged(): void {
+    this.advance()
+  }
+
+  /**
+   * From now on, tells the handlers that a stop is near.
+   *
+   * @param inMs - When to tell them to end; default: while a stop still has time for them to do so.
+   */
+  announceStop(inMs?: number): void {
+    this.contexts.stop(inMs)
   }
 
   /** For good: starts no more handlers, releases what is only claimed, and resolves when the running ones are settled. */
   async stop(): Promise<void> {
     this.isStopping = true
     this.contexts.stop()
+    await this.idle()
+  }
+
+  /** Resolves when nothing is claimed, running, or being settled. */
+  async idle(): Promise<void> {
     const idle = new Promise<void>((resolve) => this.onIdle.push(resolve))
     this.advance()
     await idle
+  }
+
+  /** Something runs, is being settled, or waits to be claimed again. */
+  get isBusy(): boolean {
+    return (
+      this.claims.queue.ahead > 0 ||
+      this.claims.queue.waiting > 0 ||
+      this.running.size > 0 ||
+      this.settling > 0
+    )
   }
 
   /** Whether this worker holds the event, waiting or running within its time. */
@@ -174,10 +216,10 @@ export class Relay {
     this.diagnostics.tell?.({ what: "lease-lost", eventId: held.lease.id })
   }
 
-  /** How many handlers a stop still lets start. */
+  /** How many handlers a stop or another limit still lets start. */
   private get roomToStart(): number {
     if (this.isStopping) return 0
-    return this.lastPage ? this.lastPage.room : Number.POSITIVE_INFINITY
+    return this.limit ? this.limit.room : Number.POSITIVE_INFINITY
   }
 
   private get mayClaim(): boolean {
@@ -186,8 +228,8 @@ export class Relay {
   }
 
   private mustEnd(poll: Poll): boolean {
-    // A last page is not continued by another poll.
-    return this.roomToStart === 0 || (this.lastPage ? poll.hasFailed || poll.isGivenUp : poll.isOver)
+    if (this.roomToStart === 0) return true
+    return this.limit?.isLastPoll ? poll.hasFailed || poll.isGivenUp : poll.isOver
   }
 
   private endPoll(): void {
@@ -205,7 +247,7 @@ export class Relay {
 
   private outcome(poll: Poll): PollOutcome {
     const { due } = this.claims
-    if (this.isStopping || this.lastPage || poll.isGivenUp) return "done"
+    if (this.isStopping || this.limit?.isLastPoll || poll.isGivenUp) return "done"
     if (!due.isExhausted) return "unfinished"
     return due.mayHaveMissed ? "unsure" : "done"
   }
@@ -239,7 +281,7 @@ export class Relay {
 
   private async run({ claim, held }: Claimed): Promise<void> {
     this.hasStarted = true
-    this.lastPage?.started()
+    this.limit?.started()
     this.running.add(held)
     this.loop.start()
     const { id: eventId, type: eventType } = claim.event

@@ -1,7 +1,8 @@
 /** The dead letters, for operators: listing them, and setting them back. */
-import { EventStatus, type FailedBusEvent, OperationalError, ValidationError } from "outbox-event-bus"
+import { EventStatus, type FailedBusEvent, OperationalError } from "outbox-event-bus"
 import { forEachBounded } from "../database/bounded.ts"
 import type { Requests } from "../database/requests.ts"
+import { assertEventIds } from "../item/event-ids.ts"
 import { type Item, isEventItem, toFailedEvent } from "../item/event-item.ts"
 import { listed } from "../process/shown.ts"
 import { failedEvents, type Row, type StatusIndex } from "../state/status-index.ts"
@@ -56,11 +57,7 @@ export async function retryDeadLetters(
   tableName: string,
   eventIds: string[],
 ): Promise<void> {
-  if (!Array.isArray(eventIds) || eventIds.some((id) => typeof id !== "string" || id === "")) {
-    throw new ValidationError("retryEvents takes an array of event ids; allowed: non-empty strings.", {
-      eventIds,
-    })
-  }
+  assertEventIds("retryEvents", eventIds)
   const failedIds: string[] = []
   const errors = await forEachBounded([...new Set(eventIds)], REQUESTS_AT_ONCE, async (id) => {
     try {

@@ -20,3 +20,10 @@ export function warnOnce(code: WarningCode, message: string, cause = message): v
   told.add(cause)
   process.emitWarning(message, { type: "OutboxWarning", code })
 }
+
+export function warnOfStopInsideHandler(): void {
+  warnOnce(
+    "OUTBOX_STOP_INSIDE_HANDLER",
+    "stop() was called inside a handler, so it does not wait for that handler to end",
+  )
+}

@@ -86,6 +86,10 @@ export function failedAttempt(
   }
 }
 
+export function settlementOf({ status }: FailedAttempt): "deadLettered" | "retried" {
+  return status === EventStatus.FAILED ? "deadLettered" : "retried"
+}
+
 /** An item that can't be read as an event becomes a dead letter at once. */
 export function unreadableAttempt(item: Item, reason: Error): FailedAttempt {
   const { retryCount, occurredAt } = toFailedEvent(item)

@@ -122,35 +122,38 @@ export class EventTable {
       release: vi.fn<EventOperations["release"]>(async (claim) => {
         await this.takes("release")
         const event = this.heldAs(claim.lease)
-        if (!event) return
+        if (!event) return undefined
         event.status = "created"
         this.index.put({ id: claim.lease.id, gsiSortKey: claim.lease.dueAt })
+        return "released"
       }),
       complete: vi.fn<EventOperations["complete"]>(async (claim) => {
         await this.takes("complete")
         const event = this.events.get(claim.lease.id)
         if (event) event.status = "completed"
         this.index.delete(claim.lease.id)
+        return event && "delivered"
       }),
       fail: vi.fn<EventOperations["fail"]>(async (claim) => {
         await this.takes("fail")
         const event = this.heldAs(claim.lease)
-        if (event) this.endAttempt(claim.lease.id, event)
+        return event && this.endAttempt(claim.lease.id, event)
       }),
       claimFailed: vi.fn<EventOperations["claimFailed"]>(),
       interrupted: vi.fn<EventOperations["interrupted"]>(),
     }
   }
 
-  private endAttempt(id: string, event: StoredEvent): void {
+  private endAttempt(id: string, event: StoredEvent): "deadLettered" | "retried" {
     const { retryAfterMs } = this
     if (retryAfterMs === undefined) {
       event.status = "failed"
-      return
+      return "deadLettered"
     }
     Object.assign(event, { status: "created", crashCount: 0 })
     const gsiSortKey = Date.now() + retryAfterMs
     setTimeout(() => this.index.put({ id, gsiSortKey }), retryAfterMs)
+    return "retried"
   }
 
   private async takes(step: keyof EventTable["latencyMs"]): Promise<void> {

@@ -24,8 +24,16 @@ export type DynamoDBAwsSdkTransactionCollector = {
   items?: TransactWriteItem[]
 }
 
+/** The collector that {@link withDynamoDBAwsSdkTransaction} makes. */
+export interface DynamoDBAwsSdkTransaction extends DynamoDBAwsSdkTransactionCollector {
+  /** What has been pushed so far. */
+  readonly items: TransactWriteItem[]
+  /** How many more items DynamoDB allows in this transaction, out of 100. */
+  readonly placesLeft: number
+}
+
 /** DynamoDB's limit for one `TransactWriteItems` request. */
-const MAX_TRANSACTION_ITEMS = 100
+export const MAX_TRANSACTION_ITEMS = 100
 
 /**
  * @throws {ValidationError} when `collector` has no `push`.

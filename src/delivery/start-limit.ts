@@ -1,0 +1,133 @@
+/** How many handlers may still start: what a stop, or a drain, leaves to a relay. */
+import { ValidationError } from "outbox-event-bus"
+import { described } from "../process/shown.ts"
+import type { HandlerDurations } from "./handler-durations.ts"
+
+export interface StartLimit {
+  /** How many handlers may start now. */
+  readonly room: number
+  /** The poll under this limit is the last one, so it goes on for as long as there is room. */
+  readonly isLastPoll: boolean
+  started(): void
+}
+
+/**
+ * What a stop leaves to a first poll that has not handed over anything yet: one page of events, and not for long. So a
+ * scheduled job that starts and stops at once makes progress with each call.
+ */
+export class LastPage implements StartLimit {
+  readonly isLastPoll = true
+  private readonly until: number
+
+  /**
+   * @param left - How many handlers may still start.
+   * @param forMs - For how long they may start, in milliseconds.
+   */
+  constructor(
+    private left: number,
+    forMs: number,
+  ) {
+    this.until = performance.now() + forMs
+  }
+
+  get room(): number {
+    return performance.now() < this.until ? this.left : 0
+  }
+
+  started(): void {
+    this.left--
+  }
+}
+
+/** Until when to deliver: a time, or a function that returns the milliseconds that are left. */
+export type Deadline = Date | (() => number)
+
+/** What is left before a deadline to write what became of the events, and to release what has not started. */
+const SETTLING_MS = 500
+
+/** How long a drain may go on. */
+export interface DrainBounds {
+  signal?: AbortSignal | undefined
+  deadline?: Deadline | undefined
+  maxEvents?: number | undefined
+}
+
+/** The limit of a drain: it starts no handler that is unlikely to end before the deadline. */
+export class DrainLimit implements StartLimit {
+  readonly isLastPoll = false
+  private count = 0
+  private readonly signal: AbortSignal | undefined
+  private readonly deadline: Deadline | undefined
+  private readonly maxEvents: number
+
+  /**
+   * @param durations - How long handlers take.
+   * @throws {ValidationError} for a bound that is not allowed.
+   */
+  constructor(
+    { signal, deadline, maxEvents = Number.POSITIVE_INFINITY }: DrainBounds,
+    private readonly durations: HandlerDurations,
+  ) {
+    const isCount = maxEvents === Number.POSITIVE_INFINITY || Number.isInteger(maxEvents)
+    if (!isCount || maxEvents < 1) refuse("maxEvents", maxEvents, "a whole number of at least 1, or Infinity")
+    if (signal !== undefined && typeof signal?.addEventListener !== "function") {
+      refuse("signal", signal, "an AbortSignal")
+    }
+    this.signal = signal
+    this.deadline = deadline
+    this.maxEvents = maxEvents
+    if (Number.isNaN(this.leftMs)) {
+      refuse("deadline", deadline, "a valid Date, or a function that returns the milliseconds left")
+    }
+  }
+
+  /**
+   * @param callback - Called when the signal fires.
+   * @returns to be called when nobody needs to know any more.
+   */
+  onAbort(callback: () => void): () => void {
+    this.signal?.addEventListener("abort", callback)
+    return () => this.signal?.removeEventListener("abort", callback)
+  }
+
+  /** How many handlers have been started. */
+  get startedCount(): number {
+    return this.count
+  }
+
+  /** Until the deadline, in milliseconds; NaN where it is none. */
+  get leftMs(): number {
+    if (this.deadline === undefined) return Number.POSITIVE_INFINITY
+    if (typeof this.deadline === "function") return Number(this.deadline())
+    return this.deadline instanceof Date ? this.deadline.getTime() - Date.now() : Number.NaN
+  }
+
+  /** Until handlers have to have ended, in milliseconds. */
+  get leftToHandleMs(): number {
+    return this.leftMs - SETTLING_MS
+  }
+
+  /** Until no handler may start any more, in milliseconds. */
+  get leftToStartMs(): number {
+    return this.leftToHandleMs - this.durations.longest
+  }
+
+  /** Why nothing may start any more, if that is so. */
+  get isReached(): "aborted" | "limit" | "deadline" | undefined {
+    if (this.signal?.aborted) return "aborted"
+    if (this.count >= this.maxEvents) return "limit"
+    return this.leftToStartMs <= 0 ? "deadline" : undefined
+  }
+
+  get room(): number {
+    return this.isReached ? 0 : this.maxEvents - this.count
+  }
+
+  started(): void {
+    this.count++
+  }
+}
+
+function refuse(name: string, value: unknown, allowed: string): never {
+  throw new ValidationError(`Invalid ${name}: ${described(value)}. Allowed: ${allowed}.`)
+}
