@@ -50,7 +50,6 @@ export class Drain {
   private readonly recovery: Recovery | undefined
   private readonly given: Row[] | undefined
   private reason: DrainResult["reason"] | undefined
-  private isStopped = false
   private timer: NodeJS.Timeout | undefined
   private runOutOfTime: () => void = () => {}
 
@@ -118,7 +117,7 @@ export class Drain {
 
   /** Starts no more handlers, and releases what has not started. */
   stop(): void {
-    this.isStopped = true
+    this.limit.abort()
     this.hurry()
   }
 
@@ -131,26 +130,22 @@ export class Drain {
     return this.relay.isCalledByHandler
   }
 
-  private get reached(): DrainResult["reason"] | undefined {
-    return this.isStopped ? "aborted" : this.limit.isReached
-  }
-
   private get result(): DrainResult {
-    return { ...this.tally.counts, reason: this.reason ?? this.reached ?? "deadline" }
+    return { ...this.tally.counts, reason: this.reason ?? this.limit.isReached ?? "deadline" }
   }
 
   private async work(handler: Handler, report: ErrorHandler): Promise<void> {
     try {
       await this.deliver(handler, report)
     } finally {
-      this.reason ??= this.reached ?? "empty"
+      this.reason ??= this.limit.isReached ?? "empty"
       this.recovery?.stop()
       await this.relay.stop()
     }
   }
 
   private async deliver(handler: Handler, report: ErrorHandler): Promise<void> {
-    for (let inVain = 0; inVain < LOOKS_IN_VAIN && !this.reached; ) {
+    for (let inVain = 0; inVain < LOOKS_IN_VAIN && !this.limit.isReached; ) {
       await this.recovery?.runIfDue().catch((error) => report(new MaintenanceError(error)))
       const startedBefore = this.limit.startedCount
       const until = this.given ? Number.POSITIVE_INFINITY : pollUntil(this.config.processingTimeoutMs)

@@ -56,6 +56,7 @@ export interface DrainBounds {
 export class DrainLimit implements StartLimit {
   readonly isLastPoll = false
   private count = 0
+  private isAborted = false
   private readonly signal: AbortSignal | undefined
   private readonly deadline: Deadline | undefined
   private readonly maxEvents: number
@@ -114,7 +115,7 @@ export class DrainLimit implements StartLimit {
 
   /** Why nothing may start any more, if that is so. */
   get isReached(): "aborted" | "limit" | "deadline" | undefined {
-    if (this.signal?.aborted) return "aborted"
+    if (this.isAborted || this.signal?.aborted) return "aborted"
     if (this.count >= this.maxEvents) return "limit"
     return this.leftToStartMs <= 0 ? "deadline" : undefined
   }
@@ -125,6 +126,11 @@ export class DrainLimit implements StartLimit {
 
   started(): void {
     this.count++
+  }
+
+  /** As the signal does. */
+  abort(): void {
+    this.isAborted = true
   }
 }
 

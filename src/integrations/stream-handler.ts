@@ -81,7 +81,7 @@ function sequenceNumberOf({ dynamodb }: DynamoDBRecord): string {
   return dynamodb?.SequenceNumber ?? ""
 }
 
-/** They are numbers of up to 40 digits. */
+/** They are numbers of up to 40 digits, some engines' with leading zeros. */
 function byNumber(a: string, b: string): number {
-  return a.length - b.length || (a < b ? -1 : 1)
+  return BigInt(a) < BigInt(b) ? -1 : 1
 }

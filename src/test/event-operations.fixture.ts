@@ -89,7 +89,7 @@ export class EventTable {
         await this.takes("claim")
         const event = this.events.get(row.id)
         if (event?.status !== "created") return { kind: "lost" }
-        const dueAt = row.gsiSortKey as number
+        const dueAt = (row.gsiSortKey as number | undefined) ?? Date.now()
         const token = `t${this.tokens++}`
         const leaseEndsAt = Date.now() + LEASE_MS
         Object.assign(event, { status: "active", token, leaseEndsAt })

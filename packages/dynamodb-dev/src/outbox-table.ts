@@ -5,6 +5,7 @@ import {
   DescribeTableCommand,
   type DynamoDBClient,
   type ProjectionType,
+  type StreamViewType,
   type TableDescription,
 } from "@aws-sdk/client-dynamodb"
 
@@ -25,6 +26,12 @@ export interface OutboxTableOptions {
    */
   projection?: Extract<ProjectionType, "ALL" | "KEYS_ONLY">
   /**
+   * What the table's stream shows of a change.
+   *
+   * @default no stream
+   */
+  stream?: Extract<StreamViewType, "NEW_IMAGE" | "NEW_AND_OLD_IMAGES" | "KEYS_ONLY">
+  /**
    * How long the table may take to become active, in milliseconds.
    *
    * @default 30000
@@ -37,7 +44,13 @@ export async function createOutboxTable(
   client: DynamoDBClient,
   options: OutboxTableOptions,
 ): Promise<TableDescription> {
-  const { tableName, indexName = DEFAULT_INDEX_NAME, projection = "ALL", activeTimeoutMs = 30_000 } = options
+  const {
+    tableName,
+    indexName = DEFAULT_INDEX_NAME,
+    projection = "ALL",
+    stream,
+    activeTimeoutMs = 30_000,
+  } = options
   await client.send(
     new CreateTableCommand({
       TableName: tableName,
@@ -58,6 +71,7 @@ export async function createOutboxTable(
           Projection: { ProjectionType: projection },
         },
       ],
+      ...(stream && { StreamSpecification: { StreamEnabled: true, StreamViewType: stream } }),
     }),
   )
   // The SDK's own waiter looks once a second and doesn't look at the index.
