@@ -75,6 +75,19 @@ test("an empty table costs at most three requests", async () => {
   expect(requests.length).toBeLessThanOrEqual(3)
 })
 
+test("leaves what has become due lately to the stream, and ends although events keep coming", async () => {
+  const table = await createTable()
+  const publisher = outboxOn(table)
+  await publisher.publish([someEvent({ id: "old" })])
+  let count = 0
+  const { outbox, delivered } = drained(table, {
+    handler: () => publisher.publish([someEvent({ id: `new-${count++}`, occurredAt: new Date() })]),
+  })
+  expect(await outbox.drain({ dueForMs: 30_000 })).toEqual({ ...result, delivered: 1, reason: "empty" })
+  expect(delivered).toEqual(["old"])
+  expect(await statuses(table)).toEqual({ completed: 1, created: 1 })
+})
+
 test("counts failures by what became of them, and events of workers that died", async () => {
   const table = await createTable()
   await publish(table, [

@@ -31,7 +31,7 @@ import type {
   Settlement,
   StuckEvents,
 } from "./delivery/event-operations.ts"
-import type { DrainBounds } from "./delivery/start-limit.ts"
+import type { DeliveryBounds, DrainBounds } from "./delivery/start-limit.ts"
 import { assertEventIds } from "./item/event-ids.ts"
 import {
   foreignItem,
@@ -198,7 +198,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * was claimed and has not started by then is released without counting an attempt; a handler that still runs shortly before the
    * deadline goes on, but is not waited for. Several drains at once share the work like several workers.
    *
-   * @param bounds - When to end before everything is delivered. Default: not before.
+   * @param bounds - When to end before everything is delivered, and which events to deliver. Default: all, to the end.
    * @returns how many events were delivered, set back for a retry, dead-lettered or released, and why it has ended.
    * @throws {OperationalError} when the table can't be read, within ten seconds or before the deadline; `context.result` says what
    *   was done before that. Also without handlers, with `polling`, and in a handler of this outbox.
@@ -226,7 +226,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * @throws {OperationalError} without handlers, with `polling`, and in a handler of this outbox.
    * @throws {ValidationError} for a bound or an id that is not allowed.
    */
-  async deliver(eventIds: readonly string[], bounds: DrainBounds = {}): Promise<DeliveryResult> {
+  async deliver(eventIds: readonly string[], bounds: DeliveryBounds = {}): Promise<DeliveryResult> {
     this.assertWithoutPolling("deliver")
     assertEventIds("deliver", eventIds)
     const rows = [...new Set(eventIds)].map((id) => ({ id }))

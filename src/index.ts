@@ -4,7 +4,7 @@ export type { DynamoDBAwsSdkOutboxConfig } from "./config.ts"
 export type { DrainResult } from "./delivery/drain.ts"
 export type { DeliveryResult } from "./delivery/drains.ts"
 export { type AbortReason, getHandlerContext, type HandlerContext } from "./delivery/handler-context.ts"
-export type { Deadline, DrainBounds } from "./delivery/start-limit.ts"
+export type { Deadline, DeliveryBounds, DrainBounds } from "./delivery/start-limit.ts"
 export { DynamoDBAwsSdkOutbox } from "./dynamodb-aws-sdk-outbox.ts"
 export {
   DuplicateEventIdError,

@@ -65,7 +65,7 @@ export class Drain {
     given?: readonly Row[],
   ) {
     const diagnostics = new Diagnostics(config.tableName)
-    const watched = this.tally.watch(operations)
+    const watched = this.tally.watch(operations, limit.dueForMs)
     this.given = given && [...given]
     const rows = this.given && new GivenRows(this.given)
     this.relay = new Relay(watched, config, () => {}, diagnostics, rows)

@@ -8,7 +8,7 @@ import type { Drain, DrainResult } from "./drain.ts"
 import type { ErrorReporter } from "./error-reporter.ts"
 import { HandlerDurations } from "./handler-durations.ts"
 import { OwnContext } from "./own-context.ts"
-import { type DrainBounds, DrainLimit } from "./start-limit.ts"
+import { type DeliveryBounds, type DrainBounds, DrainLimit } from "./start-limit.ts"
 
 /** What has become of events that were to be delivered at once. */
 export interface DeliveryResult extends DrainResult {
@@ -45,7 +45,7 @@ export class Drains {
   }
 
   /** @param rows - Those to deliver, if they are due and nobody else has claimed them. */
-  async deliver(rows: readonly Row[], bounds: DrainBounds): Promise<DeliveryResult> {
+  async deliver(rows: readonly Row[], bounds: DeliveryBounds): Promise<DeliveryResult> {
     const { result, drain } = await this.run(bounds, rows)
     return { ...result, unclaimed: [...drain.unclaimed] }
   }

@@ -45,16 +45,37 @@ export type Deadline = Date | (() => number)
 /** What is left before a deadline to write what became of the events, and to release what has not started. */
 const SETTLING_MS = 500
 
-/** How long a drain may go on. */
-export interface DrainBounds {
+/** How long a delivery may go on. */
+export interface DeliveryBounds {
+  /** Ends it: no more handlers start, those that run are waited for, and what has not started is released. */
   signal?: AbortSignal | undefined
+  /**
+   * When it has to have ended; for Lambda `() => context.getRemainingTimeInMillis()`.
+   * @default none
+   */
   deadline?: Deadline | undefined
+  /**
+   * How many handlers may start. Whole number of at least 1, or Infinity.
+   * @default Infinity
+   */
   maxEvents?: number | undefined
+}
+
+/** How long a drain may go on, and which events it delivers. */
+export interface DrainBounds extends DeliveryBounds {
+  /**
+   * Only events that have been due for so long are delivered: a sweeper beside a stream leaves it the new ones, and ends although
+   * events keep coming. Milliseconds, at least 0.
+   * @default 0
+   */
+  dueForMs?: number | undefined
 }
 
 /** The limit of a drain: it starts no handler that is unlikely to end before the deadline. */
 export class DrainLimit implements StartLimit {
   readonly isLastPoll = false
+  /** For how long an event has to have been due. */
+  readonly dueForMs: number
   private count = 0
   private isAborted = false
   private readonly signal: AbortSignal | undefined
@@ -66,7 +87,7 @@ export class DrainLimit implements StartLimit {
    * @throws {ValidationError} for a bound that is not allowed.
    */
   constructor(
-    { signal, deadline, maxEvents = Number.POSITIVE_INFINITY }: DrainBounds,
+    { signal, deadline, maxEvents = Number.POSITIVE_INFINITY, dueForMs = 0 }: DrainBounds,
     private readonly durations: HandlerDurations,
   ) {
     const isCount = maxEvents === Number.POSITIVE_INFINITY || Number.isInteger(maxEvents)
@@ -74,6 +95,10 @@ export class DrainLimit implements StartLimit {
     if (signal !== undefined && typeof signal?.addEventListener !== "function") {
       refuse("signal", signal, "an AbortSignal")
     }
+    if (typeof dueForMs !== "number" || !(dueForMs >= 0)) {
+      refuse("dueForMs", dueForMs, "a number of milliseconds of at least 0")
+    }
+    this.dueForMs = dueForMs
     this.signal = signal
     this.deadline = deadline
     this.maxEvents = maxEvents

@@ -8,8 +8,11 @@ export class Tally {
   /** The ids of events whose claim has failed: not lost to another worker, but unknown. */
   readonly unclaimed = new Set<string>()
 
-  /** @returns the same operations, watched. */
-  watch(operations: EventOperations & StuckEvents): EventOperations & StuckEvents {
+  /**
+   * @param dueForMs - For how long an event has to have been due to be shown.
+   * @returns the same operations, watched.
+   */
+  watch(operations: EventOperations & StuckEvents, dueForMs: number): EventOperations & StuckEvents {
     const counted = async (settled: Promise<Settlement | undefined>) => {
       const settlement = await settled
       if (settlement) this.counts[settlement]++
@@ -18,7 +21,7 @@ export class Tally {
     return {
       ...operations,
       due: async (request) => {
-        const page = await operations.due(request)
+        const page = await operations.due({ ...request, dueForMs })
         this.hasLooked = true
         return page
       },

@@ -28,6 +28,8 @@ export interface DuePageRequest extends PageRequest {
   /** Epoch milliseconds. */
   from?: number | undefined
   newestFirst?: boolean | undefined
+  /** Only those that have been due for so many milliseconds. */
+  dueForMs?: number | undefined
 }
 
 /** The one place that knows which index partition a status lives under. */
@@ -42,14 +44,15 @@ function partitionOf(status: EventStatus): string {
 export function dueEvents(
   index: StatusIndex,
   now: number,
-  { from, newestFirst, ...page }: DuePageRequest,
+  { from, newestFirst, dueForMs = 0, ...page }: DuePageRequest,
 ): QueryCommandInput {
+  const latest = now - dueForMs
   return {
     ...query(
       index,
       EventStatus.CREATED,
       page,
-      from === undefined ? { ":now": now } : { ":from": from, ":now": now },
+      from === undefined ? { ":now": latest } : { ":from": from, ":now": latest },
     ),
     ProjectionExpression: "id, gsiSortKey",
     ...(newestFirst && { ScanIndexForward: false }),
