@@ -7,15 +7,18 @@
 import { parseArgs } from "node:util"
 import { type Lab, withLab } from "./lab.ts"
 import { batchingMeasure } from "./measures/batching.ts"
+import { coldStartMeasure } from "./measures/cold-start.ts"
 import { crashMeasure } from "./measures/crash.ts"
 import { diagnosticsMeasure } from "./measures/diagnostics.ts"
 import { drainMeasure } from "./measures/drain.ts"
 import { fleetMeasure } from "./measures/fleet.ts"
 import { idleMeasure } from "./measures/idle.ts"
+import { invocationsMeasure } from "./measures/invocations.ts"
 import { latencyMeasure } from "./measures/latency.ts"
 import { memoryMeasure } from "./measures/memory.ts"
 import { orderMeasure } from "./measures/order.ts"
 import { remoteLatencyMeasure } from "./measures/remote-latency.ts"
+import { streamMeasure } from "./measures/stream.ts"
 import { unitsMeasure } from "./measures/units.ts"
 import { describeMachine, type Machine, saveResult } from "./report/results.ts"
 import { writeReport } from "./report/write-report.ts"
@@ -50,12 +53,15 @@ const GROUPS: Step[][] = [
   [step(diagnosticsMeasure)],
   [step(batchingMeasure)],
   [step(latencyMeasure)],
+  [step(streamMeasure)],
+  [step(invocationsMeasure)],
+  [step(coldStartMeasure)],
   [step(remoteLatencyMeasure), step(idleMeasure)],
   [step(memoryMeasure)],
 ]
 
 /** What counts instead of timing: all that the quick mode needs to look at. */
-const COUNTING = ["fleet", "units", "order", "batching", "idle"]
+const COUNTING = ["fleet", "units", "order", "batching", "idle", "stream", "cold-start"]
 
 // The SDK's warning about the age of Node would be printed by every worker process.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true"

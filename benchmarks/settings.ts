@@ -27,6 +27,8 @@ export interface Settings {
   order: { events: number }
   crash: { leaseMs: number }
   diagnostics: { events: number }
+  stream: { events: number }
+  coldStart: { starts: number }
 }
 
 const SEED = 20_240_607
@@ -53,6 +55,8 @@ const FULL: Settings = {
   order: { events: 2000 },
   crash: { leaseMs: 8000 },
   diagnostics: { events: 1000 },
+  stream: { events: 300 },
+  coldStart: { starts: 15 },
 }
 
 const QUICK: Settings = {
@@ -79,6 +83,8 @@ const QUICK: Settings = {
   order: { events: 600 },
   crash: { leaseMs: 4000 },
   diagnostics: { events: 100 },
+  stream: { events: 40 },
+  coldStart: { starts: 1 },
 }
 
 export function settingsFor(isQuick: boolean): Settings {

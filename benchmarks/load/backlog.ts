@@ -39,12 +39,14 @@ export interface BacklogOptions {
   tableName: string
   events: readonly BusEvent[]
   projection?: "ALL" | "KEYS_ONLY"
+  /** What its stream shows; default: no stream. */
+  stream?: "NEW_IMAGE"
 }
 
 /** Creates the table with the items that publishing `events` would have written. */
 export async function createBacklog(client: DynamoDBClient, options: BacklogOptions): Promise<void> {
-  const { tableName, events, projection = "ALL" } = options
-  await createOutboxTable(client, { tableName, projection })
+  const { tableName, events, projection = "ALL", stream } = options
+  await createOutboxTable(client, { tableName, projection, ...(stream && { stream }) })
   const documents = documentClientFor(client)
   let next = 0
   const write = async () => {

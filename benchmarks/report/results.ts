@@ -3,15 +3,18 @@ import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { cpus, totalmem } from "node:os"
 import type { Lab } from "../lab.ts"
 import type { BatchingResult } from "../measures/batching.ts"
+import type { ColdStartResult } from "../measures/cold-start.ts"
 import type { CrashResult } from "../measures/crash.ts"
 import type { DiagnosticsResult } from "../measures/diagnostics.ts"
 import type { DrainResult } from "../measures/drain.ts"
 import type { FleetResult } from "../measures/fleet.ts"
 import type { IdleResult } from "../measures/idle.ts"
+import type { InvocationsResult } from "../measures/invocations.ts"
 import type { LatencyResult } from "../measures/latency.ts"
 import type { MemoryResult } from "../measures/memory.ts"
 import type { OrderResult } from "../measures/order.ts"
 import type { RemoteLatencyResult } from "../measures/remote-latency.ts"
+import type { StreamResult } from "../measures/stream.ts"
 import type { UnitsResult } from "../measures/units.ts"
 
 export interface Results {
@@ -25,6 +28,9 @@ export interface Results {
   latency: LatencyResult
   "remote-latency": RemoteLatencyResult
   idle: IdleResult
+  stream: StreamResult
+  invocations: InvocationsResult
+  "cold-start": ColdStartResult
   memory: MemoryResult
 }
 

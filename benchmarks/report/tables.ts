@@ -189,6 +189,52 @@ export function batchingTable({ rows }: Results["batching"]): string {
   )
 }
 
+export function streamTable({ rows }: Results["stream"]): string {
+  return table(
+    ["engine", "requests/event", "write units", "read units", "commit to handler, p50", "p99"],
+    rows.map((row) => [
+      row.engine,
+      number(row.requestsPerEvent),
+      number(row.writeUnitsPerEvent),
+      number(row.readUnitsPerEvent),
+      `${number(row.p50Ms)} ms`,
+      `${number(row.p99Ms)} ms`,
+    ]),
+  )
+}
+
+export function invocationsTable({ rows }: Results["invocations"]): string {
+  return table(
+    [
+      "engine",
+      "`concurrency`",
+      "delivered by each invocation",
+      "time of the last one",
+      "longest",
+      "left claimed",
+    ],
+    rows.map((row) => [
+      row.engine,
+      row.concurrency,
+      row.delivered.join(", "),
+      `${(row.lastMs / 1000).toFixed(1)} s`,
+      `${(row.longestMs / 1000).toFixed(1)} s`,
+      row.leftClaimed,
+    ]),
+  )
+}
+
+export function coldStartTable({ rows }: Results["cold-start"]): string {
+  return table(
+    ["entry point", "bundle, minified", "loading it"],
+    rows.map(({ entry, kilobytes, importMs }) => [
+      entry,
+      `${number(kilobytes)} KB`,
+      `${spread(importMs)} ms`,
+    ]),
+  )
+}
+
 function spread({ median, lowest, highest }: Spread): string {
   if (lowest === highest) return number(median)
   return `${number(median)} (${number(lowest)}–${number(highest)})`

@@ -43,6 +43,9 @@ function blocks(
     "remote-latency": results["remote-latency"] && tables.remoteLatencyTable(results["remote-latency"]),
     idle: results.idle && tables.idleTable(results.idle),
     memory: results.memory && tables.memoryTable(results.memory),
+    stream: results.stream && tables.streamTable(results.stream),
+    invocations: results.invocations && tables.invocationsTable(results.invocations),
+    "cold-start": results["cold-start"] && tables.coldStartTable(results["cold-start"]),
     batching: results.batching && tables.batchingTable(results.batching),
   }
   return Object.fromEntries(
