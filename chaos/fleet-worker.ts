@@ -9,10 +9,13 @@ import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb"
 import { OriginalOutbox } from "../e2e/original/original-outbox.ts"
 import { clientFor, injectFaults } from "../packages/dynamodb-dev/src/index.ts"
 import { DynamoDBAwsSdkOutbox } from "../src/index.ts"
+import { createStreamHandler } from "../src/lambda.ts"
 import { openJournal } from "./journal.ts"
 import { journalWrites } from "./wire-journal.ts"
 import {
   type ChaosPayload,
+  type Invocation,
+  type InvocationReply,
   SETTINGS_VARIABLE,
   type WorkerOrder,
   type WorkerSettings,
@@ -75,14 +78,41 @@ function start(): () => Promise<void> {
     )
     return () => outbox.stop()
   }
-  const outbox = new DynamoDBAwsSdkOutbox({ client, ...options, concurrency, maxErrorBackoffMs: 1000 })
+  const polling = !settings.isFunction
+  const outbox = new DynamoDBAwsSdkOutbox({
+    client,
+    ...options,
+    concurrency,
+    maxErrorBackoffMs: 1000,
+    polling,
+  })
   outbox.start(
     ({ id, payload }) => handle(id, payload as ChaosPayload),
     ({ name, message }) => write({ what: "reported", name, message }),
   )
+  if (settings.isFunction) invoke = (invocation) => run(outbox, invocation)
   return () => outbox.stop()
 }
 
+/** The stream leaves this much time to its function before a sweeper takes an event. */
+const SWEPT_AFTER_MS = 500
+
+async function run(
+  outbox: DynamoDBAwsSdkOutbox,
+  { records, timeoutMs }: Invocation,
+): Promise<InvocationReply> {
+  const end = performance.now() + timeoutMs
+  const context = { getRemainingTimeInMillis: () => end - performance.now() }
+  try {
+    if (records) return { response: await createStreamHandler(outbox)({ Records: records }, context) }
+    await outbox.drain({ deadline: context.getRemainingTimeInMillis, dueForMs: SWEPT_AFTER_MS })
+    return { response: undefined }
+  } catch (error) {
+    return { error: String(error) }
+  }
+}
+
+let invoke: (invocation: Invocation) => Promise<InvocationReply> = async () => ({ error: "not a function" })
 const stop = start()
 write({ what: "ready" })
 process.send?.("ready")
@@ -107,6 +137,7 @@ process.on("message", async (message: WorkerOrder) => {
     if (message.isOn) faults.on()
     else faults.off()
   }
+  if (message.order === "invoke") process.send?.(await invoke(message))
   if (message.order === "stop") {
     const startedAt = performance.now()
     await stop()

@@ -9,7 +9,13 @@ import {
   type WorkerProcess,
 } from "../packages/dynamodb-dev/src/index.ts"
 import { trueNow } from "./journal.ts"
-import { SETTINGS_VARIABLE, type WorkerOrder, type WorkerSettings } from "./worker-settings.ts"
+import {
+  type Invocation,
+  type InvocationReply,
+  SETTINGS_VARIABLE,
+  type WorkerOrder,
+  type WorkerSettings,
+} from "./worker-settings.ts"
 
 const ENTRY = new URL("./fleet-worker.ts", import.meta.url)
 const READY_WITHIN_MS = 60_000
@@ -24,6 +30,7 @@ export interface WorkerTraits {
   faults?: FaultPlan
   /** Reaches the database by a proxy of its own. */
   isProxied?: boolean
+  isFunction?: boolean
 }
 
 /** One worker, from its start until after its end. */
@@ -40,9 +47,11 @@ export interface FleetWorker {
   readonly frozen: Array<{ from: number; until: number }>
   /** Resolves when the process has ended. */
   readonly gone: Promise<void>
+  /** Told of what the invocation under way has come to. */
+  onReply?: (reply: InvocationReply) => void
 }
 
-export type FleetSettings = Omit<WorkerSettings, "name" | "version" | "concurrency" | "faults">
+export type FleetSettings = Omit<WorkerSettings, "name" | "version" | "concurrency" | "faults" | "isFunction">
 
 export class Fleet {
   readonly all: FleetWorker[] = []
@@ -72,6 +81,7 @@ export class Fleet {
       concurrency = this.chance.pick([1, 5, 25]),
       faults = {},
       clockOffsetMs = 0,
+      isFunction = false,
     } = traits
     const name = `${version === "new" ? "w" : "original"}${this.started++}`
     const proxy = traits.isProxied ? await startFaultyProxy(this.settings.endpoint) : undefined
@@ -81,6 +91,7 @@ export class Fleet {
       version,
       concurrency,
       faults,
+      isFunction,
       endpoint: proxy?.endpoint ?? this.settings.endpoint,
       seed: `${this.settings.seed}/${name}`,
     }
@@ -93,7 +104,8 @@ export class Fleet {
       execArgv: ["--import", "tsx"],
       env: { [SETTINGS_VARIABLE]: JSON.stringify(settings) },
       clockOffsetMs,
-      onMessage: () => onReady(),
+      onMessage: (message) =>
+        message === "ready" ? onReady() : worker.onReply?.(message as InvocationReply),
     })
     const worker: FleetWorker = {
       name,
@@ -146,6 +158,15 @@ export class Fleet {
     if (!worker.process.isFrozen) return
     worker.process.thaw()
     this.endFreeze(worker)
+  }
+
+  /** @returns what the invocation has come to; undefined if the worker has ended before. */
+  async invoke(worker: FleetWorker, invocation: Invocation): Promise<InvocationReply | undefined> {
+    const reply = new Promise<InvocationReply>((resolve) => {
+      worker.onReply = resolve
+    })
+    this.order(worker, { order: "invoke", ...invocation })
+    return Promise.race([reply, worker.gone.then(() => undefined)])
   }
 
   /** Lets a worker end as a deployment does. It must end in time. */

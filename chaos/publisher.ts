@@ -7,7 +7,14 @@ import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { DynamoDBDocumentClient, TransactWriteCommand } from "@aws-sdk/lib-dynamodb"
 import { type BusEvent, ValidationError } from "outbox-event-bus"
 import type { Chance } from "../packages/dynamodb-dev/src/index.ts"
-import { DynamoDBAwsSdkOutbox, type TransactWriteItem } from "../src/index.ts"
+import {
+  DynamoDBAwsSdkOutbox,
+  type DynamoDBAwsSdkTransaction,
+  type DynamoDBAwsSdkTransactionCollector,
+  TransactionCanceledError,
+  type TransactWriteItem,
+  withDynamoDBAwsSdkTransaction,
+} from "../src/index.ts"
 import type { ChaosPayload } from "./worker-settings.ts"
 
 export interface PublisherOptions {
@@ -24,6 +31,8 @@ export interface PublisherOptions {
 }
 
 const AGAIN_AFTER_MS = 100
+/** Short, so that outcomes stay unknown now and then. */
+const COMMITTED_WITHIN_MS = 300
 const IN_TRANSACTION = 0.3
 const REFUSED = 0.1
 const USUAL_HANDLER_MS = 60
@@ -113,18 +122,17 @@ export class Publisher {
     const { chance, ordersTableName } = this.options
     const hasPoison = events.some(({ payload }) => (payload as ChaosPayload).isPoison)
     const mustBeRefused = chance.happens(REFUSED) && !hasPoison
-    const items: TransactWriteItem[] = events.map(({ id }) => ({
-      Put: { TableName: ordersTableName, Item: { id } },
-    }))
-    await this.outbox.publish(events, items as never)
-    if (mustBeRefused) {
+    const collect = async (collector: Pick<TransactWriteItem[], "push">) => {
+      for (const { id } of events) collector.push({ Put: { TableName: ordersTableName, Item: { id } } })
+      await this.outbox.publish(events, collector as DynamoDBAwsSdkTransactionCollector)
+      if (!mustBeRefused) return
       const ConditionExpression = "attribute_exists(id)"
-      items.push({
+      collector.push({
         ConditionCheck: { TableName: ordersTableName, Key: { id: "never" }, ConditionExpression },
       })
     }
-    const isDone = await this.untilKnown(() =>
-      this.documents.send(new TransactWriteCommand({ TransactItems: items })),
+    const isDone = await this.untilKnown(
+      chance.happens(0.5) ? () => this.commit(collect) : () => this.send(collect),
     )
     for (const { id, payload } of events) {
       if (mustBeRefused) this.refused.add(id)
@@ -135,6 +143,18 @@ export class Publisher {
     }
     if (isDone === mustBeRefused)
       throw new Error(`a transaction that must ${mustBeRefused ? "not " : ""}succeed`)
+  }
+
+  /** By the helper. */
+  private async commit(collect: (collector: DynamoDBAwsSdkTransaction) => Promise<void>): Promise<void> {
+    await withDynamoDBAwsSdkTransaction(collect, { client: this.documents, retryForMs: COMMITTED_WITHIN_MS })
+  }
+
+  /** By hand. */
+  private async send(collect: (items: TransactWriteItem[]) => Promise<void>): Promise<void> {
+    const items: TransactWriteItem[] = []
+    await collect(items)
+    await this.documents.send(new TransactWriteCommand({ TransactItems: items }))
   }
 
   /**
@@ -148,7 +168,9 @@ export class Publisher {
         return true
       } catch (error) {
         if (error instanceof ValidationError) return true
-        const reasons = (error as { CancellationReasons?: Array<{ Code?: string }> }).CancellationReasons
+        const { CancellationReasons: reasons } = (
+          error instanceof TransactionCanceledError ? error.cause : error
+        ) as { CancellationReasons?: Array<{ Code?: string }> }
         // Orders and events come in pairs; what is odd is the check by which the transaction must be refused.
         const isOdd = reasons !== undefined && reasons.length % 2 === 1
         if (isOdd && reasons.at(-1)?.Code === "ConditionalCheckFailed") return false

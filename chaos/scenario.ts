@@ -31,6 +31,10 @@ export interface Scenario {
   settleWithinMs?: number
   /** Of workers that are started to settle the rest. */
   lastTraits?: WorkerTraits
+  /** The table has a stream. */
+  hasStream?: boolean
+  /** Works on what is left when the trouble has ended; called until all is settled. Default: two workers are kept alive. */
+  settle?(stage: Stage): Promise<void>
   /** Starts the first workers. */
   begin(stage: Stage): Promise<void>
   /** Lets things happen, until {@link Stage.goesOn} is false. */

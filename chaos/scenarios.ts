@@ -1,6 +1,7 @@
 /** The scenarios: what happens to a fleet while events are published; one kind of fault each, and all together. */
 import type { FaultPlan } from "../packages/dynamodb-dev/src/index.ts"
 import type { FleetWorker, WorkerTraits } from "./fleet.ts"
+import { Functions, feed } from "./functions.ts"
 import type { Scenario } from "./scenario.ts"
 import type { Stage } from "./stage.ts"
 
@@ -76,6 +77,14 @@ const repeatedly =
       await stage.pause(leastPauseMs, mostPauseMs)
     }
   }
+
+const functions = new WeakMap<Stage, Functions>()
+
+function functionsOf(stage: Stage): Functions {
+  const known = functions.get(stage) ?? new Functions(stage)
+  functions.set(stage, known)
+  return known
+}
 
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -221,6 +230,21 @@ export const SCENARIOS: readonly Scenario[] = [
       await stage.pause(1000, 2000)
       await stage.loseAndRestoreTable(1000)
     },
+  },
+  {
+    ...USUAL,
+    name: "short invocations",
+    says: "No process runs for long: functions are invoked by the table's stream and by a schedule, cut off, suspended, given up and started cold.",
+    hasStream: true,
+    // A handler that outlasts its invocation is cut off with it.
+    longestHandlerMs: 500,
+    begin: async () => {},
+    happen: async (stage) => {
+      const functions = functionsOf(stage)
+      const sweeping = repeatedly(async () => void (await functions.invoke()), 300, 700)
+      await Promise.all([feed(stage, functions, await stage.openStream()), sweeping(stage)])
+    },
+    settle: async (stage) => void (await functionsOf(stage).invoke()),
   },
   {
     ...USUAL,

@@ -11,6 +11,7 @@ import {
   createOutboxTable,
   injectFaults,
   seededChance,
+  TableStream,
 } from "../packages/dynamodb-dev/src/index.ts"
 import { DynamoDBAwsSdkOutbox } from "../src/index.ts"
 import { Fleet } from "./fleet.ts"
@@ -116,7 +117,7 @@ export class Stage {
       while (this.goesOn) await delay(50)
       await publisher.stop()
       fleet.heal()
-      await this.keepAlive()
+      await this.workOn()
       const healedAt = performance.now()
       const isSettled = await this.untilSettled()
       const settledAfterMs = performance.now() - healedAt
@@ -168,6 +169,15 @@ export class Stage {
     return client
   }
 
+  /** The stream of the outbox table, from its start. */
+  openStream(): Promise<TableStream> {
+    return TableStream.open(this.setting.endpoint, this.tableName)
+  }
+
+  private async workOn(): Promise<void> {
+    await (this.scenario.settle ? this.scenario.settle(this) : this.keepAlive())
+  }
+
   /** At least two workers must be there to settle the rest. Poison may still be at work. */
   private async keepAlive(): Promise<void> {
     while (this.fleet.alive.length < 2) await this.fleet.start(this.scenario.lastTraits)
@@ -180,7 +190,7 @@ export class Stage {
       const isSettled = (id: string) => ["completed", "failed"].includes(statuses.get(id) ?? "")
       if ([...this.publisher.published.keys()].every(isSettled)) return true
       if (performance.now() > deadline) return false
-      await this.keepAlive()
+      await this.workOn()
       await delay(LOOK_EVERY_MS)
     }
   }
@@ -222,7 +232,11 @@ export class Stage {
   }
 
   private async createOutbox(): Promise<void> {
-    await createOutboxTable(this.client, { tableName: this.tableName, projection: this.projection })
+    const { tableName, projection } = this
+    const stream = this.scenario.hasStream && {
+      stream: this.chance.pick(["NEW_IMAGE", "KEYS_ONLY"] as const),
+    }
+    await createOutboxTable(this.client, { tableName, projection, ...stream })
   }
 
   private async createTables(): Promise<void> {

@@ -6,7 +6,7 @@ import { endpoint } from "./fixture/table.ts"
 
 const SHORT: Record<string, string[]> = {
   dynoxide: ["kills", "network cuts", "poison"],
-  "dynamodb-local": ["freezes", "lost responses", "rolling update"],
+  "dynamodb-local": ["freezes", "lost responses", "rolling update", "short invocations"],
 }
 const DURATION_MS = 3000
 const RATE = 30

@@ -1,13 +1,6 @@
 // Measures delivery from the table's stream: requests and units of an event, and the time from its commit to its handler.
 // The stream is read without a pause; Lambda reads each shard four times a second.
-import { DescribeTableCommand } from "@aws-sdk/client-dynamodb"
-import {
-  DescribeStreamCommand,
-  DynamoDBStreamsClient,
-  GetRecordsCommand,
-  GetShardIteratorCommand,
-} from "@aws-sdk/client-dynamodb-streams"
-import { clientFor, LOCAL_CREDENTIALS, LOCAL_REGION } from "@outbox-event-bus/dynamodb-dev"
+import { clientFor, TableStream } from "@outbox-event-bus/dynamodb-dev"
 import type { DynamoDBRecord } from "aws-lambda"
 import { OutboxEventBus } from "outbox-event-bus"
 import {
@@ -79,7 +72,7 @@ async function measure(lab: Lab, engine: LabEngine): Promise<StreamRow> {
   const handle = createStreamHandler(consumer)
   const context = { getRemainingTimeInMillis: () => INVOCATION_MS }
 
-  const records = await streamOf(engine, tableName)
+  const records = await TableStream.open(engine.endpoint, tableName)
   for (let i = 0; i < count; i++) {
     const event = newEvent("300 B", i, new Date())
     await withDynamoDBAwsSdkTransaction(async () => publisher.publish([event]), { client: publisherClient })
@@ -111,33 +104,6 @@ async function measure(lab: Lab, engine: LabEngine): Promise<StreamRow> {
   }
   lab.log(`  ${JSON.stringify(row)}`)
   return row
-}
-
-/** Reads a stream from its start. */
-async function streamOf({ endpoint }: LabEngine, tableName: string) {
-  const client = clientFor(endpoint)
-  const { Table: table } = await client.send(new DescribeTableCommand({ TableName: tableName }))
-  client.destroy()
-  const StreamArn = table?.LatestStreamArn as string
-  const streams = new DynamoDBStreamsClient({
-    endpoint,
-    region: LOCAL_REGION,
-    credentials: LOCAL_CREDENTIALS,
-  })
-  const { StreamDescription: stream } = await streams.send(new DescribeStreamCommand({ StreamArn }))
-  const ShardId = stream?.Shards?.[0]?.ShardId
-  let { ShardIterator } = await streams.send(
-    new GetShardIteratorCommand({ StreamArn, ShardId, ShardIteratorType: "TRIM_HORIZON" }),
-  )
-  return {
-    async next(): Promise<DynamoDBRecord[]> {
-      const page = await streams.send(new GetRecordsCommand({ ShardIterator }))
-      ShardIterator = page.NextShardIterator
-      // Times are dates here, and numbers for a function; nobody reads them.
-      return (page.Records ?? []) as unknown as DynamoDBRecord[]
-    },
-    close: () => streams.destroy(),
-  }
 }
 
 function targets({ rows }: StreamResult) {

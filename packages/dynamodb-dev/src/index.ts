@@ -23,6 +23,7 @@ export {
   type StartDynamoDBOptions,
   startDynamoDB,
 } from "./start-dynamodb.ts"
+export { TableStream } from "./table-stream.ts"
 export {
   startWorkerProcess,
   type WorkerEnd,
