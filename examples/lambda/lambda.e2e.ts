@@ -219,6 +219,14 @@ describe("the functions", () => {
     expect(sweep.sent).toEqual(template.grantedTo("Sweep"))
   })
 
+  test("Sweep starts nothing that it has no time for", async () => {
+    const tables = await createTables()
+    await place(tables, "42")
+    const sweep = await load("Sweep", tables)
+    await sweep.invoke({}, 0)
+    expect(await eventOf(tables, "42")).toMatchObject({ status: "created" })
+  })
+
   test("what has failed for the last time is logged so that the metric filter counts it", async () => {
     const tables = await createTables()
     await place(tables, "fails")
@@ -321,8 +329,8 @@ async function load(name: string, tables: Tables, environment: Record<string, st
     get sent() {
       return [...sent].sort()
     },
-    invoke: (event: unknown): Promise<unknown> => {
-      const endsAt = Date.now() + 10_000
+    invoke: (event: unknown, leftMs = 10_000): Promise<unknown> => {
+      const endsAt = Date.now() + leftMs
       return handler(event, { getRemainingTimeInMillis: () => endsAt - Date.now() })
     },
   }
