@@ -1,0 +1,14 @@
+// Delivers what the stream leaves over: retries, events with a due time in the future, and those of invocations that have died.
+// #region sweep
+import type { ScheduledHandler } from "aws-lambda"
+import { bus, outbox } from "./outbox.ts"
+
+// Hands over the handlers, and starts no loop.
+bus.start()
+
+/** Fails when the table can't be read, so that the alarm on its errors goes off. */
+export const handler: ScheduledHandler = async (_event, context) => {
+  const result = await outbox.drain({ deadline: () => context.getRemainingTimeInMillis() })
+  console.log("swept", JSON.stringify(result))
+}
+// #endregion
