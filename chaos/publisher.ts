@@ -122,7 +122,7 @@ export class Publisher {
     const { chance, ordersTableName } = this.options
     const hasPoison = events.some(({ payload }) => (payload as ChaosPayload).isPoison)
     const mustBeRefused = chance.happens(REFUSED) && !hasPoison
-    const collect = async (collector: Pick<TransactWriteItem[], "push">) => {
+    const collect = async (collector: { push(item: TransactWriteItem): unknown }) => {
       for (const { id } of events) collector.push({ Put: { TableName: ordersTableName, Item: { id } } })
       await this.outbox.publish(events, collector as DynamoDBAwsSdkTransactionCollector)
       if (!mustBeRefused) return

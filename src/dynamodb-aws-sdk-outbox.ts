@@ -196,7 +196,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * Expired leases are recovered first, as by any worker. No handler is started that is unlikely to end before the deadline: the
    * measure is the longest duration of the last 100 handlers or more, and half a second is kept for writing the results. What
    * was claimed and has not started by then is released without counting an attempt; a handler that still runs shortly before the
-   * deadline goes on, but is not waited for. Several drains at once share the work like several workers.
+   * deadline goes on, but is not waited for. Where no time is left from the beginning, the table is not read. Several drains at once share the work like several workers.
    *
    * @param bounds - When to end before everything is delivered, and which events to deliver. Default: all, to the end.
    * @returns how many events were delivered, set back for a retry, dead-lettered or released, and why it has ended.
