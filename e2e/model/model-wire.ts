@@ -21,13 +21,28 @@ export class ModelWire {
 
   /** The SDK marks a transaction, so sending it again changes nothing and gives the answer of the first time. */
   publish(events: readonly { id: string; occurredAt: number }[]): WriteResult | "error" {
+    return this.marked(events)()
+  }
+
+  /** The helper marks it itself, so however often it sends the transaction, it is the same one. */
+  commit(events: readonly { id: string; occurredAt: number }[]): WriteResult {
+    const send = this.marked(events)
+    for (;;) {
+      const result = send()
+      if (result !== "error") return result
+    }
+  }
+
+  private marked(events: readonly { id: string; occurredAt: number }[]): () => WriteResult | "error" {
     const write: Write = { kind: "publish", events }
-    this.past.push(write)
     let first: WriteResult | undefined
-    return this.send(() => {
-      if (first !== "written") first = apply(this.table, write)
-      return first
-    })
+    return () => {
+      this.past.push(write)
+      return this.send(() => {
+        if (first !== "written") first = apply(this.table, write)
+        return first
+      })
+    }
   }
 
   write(write: Write): WriteResult | "error" {

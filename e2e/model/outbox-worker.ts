@@ -2,7 +2,11 @@
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { OperationalError, type OutboxError, ValidationError } from "outbox-event-bus"
 import type { Claim, EventOperations } from "../../src/delivery/event-operations.ts"
-import { DynamoDBAwsSdkOutbox } from "../../src/index.ts"
+import {
+  DynamoDBAwsSdkOutbox,
+  TransactionCanceledError,
+  withDynamoDBAwsSdkTransaction,
+} from "../../src/index.ts"
 import type { Row } from "../../src/state/status-index.ts"
 import { BASE_BACKOFF_MS, LEASE_MS, MAX_RETRIES } from "./circumstances.ts"
 import type { Place, SystemWorker } from "./system.ts"
@@ -14,6 +18,9 @@ interface Steps extends EventOperations {
   abandoned: { idle(): Promise<void> }
   recover(row: Row): Promise<void>
 }
+
+/** Far longer than what fates a step has take, and no longer than what a dead process has left running may take. */
+const COMMITTED_WITHIN_MS = 2000
 
 export function outboxWorker(wire: Wire, place: Place): SystemWorker {
   const { client, cut } = wire.connect()
@@ -42,6 +49,14 @@ export function outboxWorker(wire: Wire, place: Place): SystemWorker {
       outbox.publish(events).then(
         () => "written",
         (error) => (error instanceof ValidationError ? "refused" : "error"),
+      ),
+    commit: (events) =>
+      withDynamoDBAwsSdkTransaction((transaction) => outbox.publish(events, transaction), {
+        client: client as DynamoDBClient,
+        retryForMs: COMMITTED_WITHIN_MS,
+      }).then(
+        () => "written",
+        (error) => (error instanceof TransactionCanceledError ? "refused" : "error"),
       ),
     claim: async (row) => {
       try {

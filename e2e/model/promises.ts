@@ -51,7 +51,7 @@ export class Promises {
       return
     }
     if (!before) {
-      promise(step.do === "publish" || step.do === "late", "no write creates an item but publish")
+      promise(isPublish(step) || step.do === "late", "no write creates an item but publish")
       promise(after.status === "created" && count(after) === 0, "what is published is new")
       this.ledgers.set(id, { claims: 0, deliveries: 0, isExcused: false })
     } else {
@@ -83,6 +83,10 @@ export class Promises {
   }
 }
 
+function isPublish(step: Step): boolean {
+  return step.do === "publish" || step.do === "commit"
+}
+
 type Check = (holds: boolean, text: string) => void
 
 /** What one step may do to an item that is there already. */
@@ -92,7 +96,7 @@ function checkChange(step: Step, before: Item, after: Item, held: unknown, promi
   promise(!(before.status === "completed" && isChanged), "nothing changes a delivered event")
   if (step.do === "look") promise(!isChanged, "a look writes nothing")
   if ("id" in step && step.id !== after.id) promise(!isChanged, "a step about one event changes no other")
-  if (step.do === "publish") promise(!isChanged, "a publish overwrites nothing")
+  if (isPublish(step)) promise(!isChanged, "a publish overwrites nothing")
   if (step.do === "renew" || step.do === "release" || step.do === "fail") {
     promise(!isChanged || before.claimToken === held, "only the owner of a claim renews, releases or fails")
   }

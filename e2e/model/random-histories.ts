@@ -46,10 +46,8 @@ const LATE: OpenStep = {
 }
 
 const publish = fc
-  .record({ worker, ids, dueIn: ms(0, -60_000, 5000), fates })
-  .map(({ fates: chosen, ...step }) =>
-    fixed({ do: "publish", ...step, ...(chosen.length > 0 && { fates: chosen }) }),
-  )
+  .record({ do: fc.constantFrom("publish", "commit"), worker, ids, dueIn: ms(0, -60_000, 5000), fates })
+  .map(({ fates: chosen, ...step }) => fixed({ ...step, ...(chosen.length > 0 && { fates: chosen }) }))
 
 const STEPS: fc.WeightedArbitrary<OpenStep>[] = [
   { weight: 4, arbitrary: publish },

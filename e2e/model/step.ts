@@ -19,8 +19,14 @@ export type EventStep = {
 }
 
 export type Step =
-  /** Events occur `dueIn` milliseconds from now. */
-  | { do: "publish"; worker: number; ids: readonly string[]; dueIn: number; fates?: readonly Fate[] }
+  /** Events occur `dueIn` milliseconds from now; stored by the outbox, or in a transaction that the helper commits. */
+  | {
+      do: "publish" | "commit"
+      worker: number
+      ids: readonly string[]
+      dueIn: number
+      fates?: readonly Fate[]
+    }
   /** A worker reads the index; what it has read is what it claims and recovers later, however old by then. */
   | { do: "look"; worker: number }
   | EventStep

@@ -16,6 +16,7 @@ export interface SystemWorker {
   /** Errors that were reported since the step began. */
   readonly reports: string[]
   publish(events: BusEvent[]): Promise<string>
+  commit(events: BusEvent[]): Promise<string>
   claim(row: Row): Promise<string>
   complete(id: string): Promise<string>
   fail(id: string): Promise<string>
@@ -80,9 +81,12 @@ export class System {
 
   private async act(step: Step, slot: Slot): Promise<string> {
     switch (step.do) {
-      case "publish": {
+      case "publish":
+      case "commit": {
         const occurredAt = new Date(this.now + step.dueIn)
-        return slot.worker.publish(step.ids.map((id) => ({ id, type: "model", payload: { id }, occurredAt })))
+        return slot.worker[step.do](
+          step.ids.map((id) => ({ id, type: "model", payload: { id }, occurredAt })),
+        )
       }
       case "look":
         return this.look(slot)

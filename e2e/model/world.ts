@@ -70,7 +70,8 @@ export class World {
   private resultOf(step: Step): string {
     switch (step.do) {
       case "publish":
-        return this.publish(step.ids, this.now + step.dueIn)
+      case "commit":
+        return this.wire[step.do](step.ids.map((id) => ({ id, occurredAt: this.now + step.dueIn })))
       case "look":
         return this.worker(step.worker).look()
       case "late":
@@ -101,9 +102,5 @@ export class World {
 
   private newWorker(): ModelWorker {
     return new ModelWorker(this.wire, () => this.now, this.projection)
-  }
-
-  private publish(ids: readonly string[], occurredAt: number): string {
-    return this.wire.publish(ids.map((id) => ({ id, occurredAt })))
   }
 }
