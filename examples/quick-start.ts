@@ -2,7 +2,6 @@
 // `outbox` and `orders` of infrastructure/ and AWS credentials. With `npm run dynamodb` in another terminal, it runs locally.
 // #region quick-start
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb"
-import { DynamoDBDocumentClient, TransactWriteCommand } from "@aws-sdk/lib-dynamodb"
 import {
   DynamoDBAwsSdkOutbox,
   type DynamoDBAwsSdkTransactionCollector,
@@ -17,7 +16,6 @@ interface Events {
 }
 
 const client = new DynamoDBClient({})
-const documents = DynamoDBDocumentClient.from(client)
 const outbox = new DynamoDBAwsSdkOutbox({
   client,
   tableName: "outbox",
@@ -34,11 +32,13 @@ bus.on("order.placed", async (event) => {
 bus.start()
 
 async function placeOrder(orderId: string) {
-  await withDynamoDBAwsSdkTransaction(async (transaction) => {
-    transaction.push({ Put: { TableName: "orders", Item: { orderId, status: "placed" } } })
-    await bus.emit({ type: "order.placed", payload: { orderId } })
-    await documents.send(new TransactWriteCommand({ TransactItems: transaction.items }))
-  })
+  await withDynamoDBAwsSdkTransaction(
+    async (transaction) => {
+      transaction.push({ Put: { TableName: "orders", Item: { orderId, status: "placed" } } })
+      await bus.emit({ type: "order.placed", payload: { orderId } })
+    },
+    { client },
+  )
 }
 
 await placeOrder("42")

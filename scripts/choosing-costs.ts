@@ -48,7 +48,6 @@ export type AssumptionName =
   | "queriesPerDrain"
   | "unitsPerQuery"
   | "intervalSeconds"
-  | "sweeperSeconds"
   | "shardReadsPerSecond"
   | "shards"
 
@@ -200,22 +199,19 @@ export class Costs {
 
   private stream(rate: number) {
     const { stream } = this.measured
-    const { intervalSeconds, sweeperSeconds, queriesPerDrain, unitsPerQuery } = this.assumed
+    const { intervalSeconds, queriesPerDrain, unitsPerQuery } = this.assumed
     const events = rate * this.secondsPerMonth
     const perBatch = this.eventsPerBatch(rate)
     const batches = events / perBatch
     const sweeps = this.secondsPerMonth / intervalSeconds
-    const isEndless = rate >= this.endlessFrom
-    const queriesPerSweep = isEndless ? rate * sweeperSeconds * this.queriesPerEvent(rate) : queriesPerDrain
-    const secondsPerSweep = isEndless ? sweeperSeconds : this.busySeconds(1)
     return {
-      requests: events * stream.requests + sweeps * queriesPerSweep,
+      requests: events * stream.requests + sweeps * queriesPerDrain,
       writeUnits: events * stream.writeUnits,
-      readUnits: events * stream.readUnits + sweeps * queriesPerSweep * unitsPerQuery,
+      readUnits: events * stream.readUnits + sweeps * queriesPerDrain * unitsPerQuery,
       workers: 0,
       invocations: batches + sweeps,
       scheduled: sweeps,
-      lambdaSeconds: batches * this.busySeconds(perBatch) + sweeps * secondsPerSweep,
+      lambdaSeconds: batches * this.busySeconds(perBatch) + sweeps * this.busySeconds(1),
     }
   }
 

@@ -30,6 +30,7 @@ describe.each(Object.values(inject("tarballs")))("$name", ({ folder, path, files
       expect.arrayContaining(
         ["mjs", "cjs", "d.mts", "d.cts"].flatMap((extension) => [
           `dist/index.${extension}`,
+          `dist/lambda.${extension}`,
           `dist/testing.${extension}`,
         ]),
       ),

@@ -6,9 +6,15 @@ import { bus, outbox } from "./outbox.ts"
 // Hands over the handlers, and starts no loop.
 bus.start()
 
+/** The stream has so long to deliver a new event before the sweeper does. */
+const DUE_FOR_MS = 10_000
+
 /** Fails when the table can't be read, so that the alarm on its errors goes off. */
 export const handler: ScheduledHandler = async (_event, context) => {
-  const result = await outbox.drain({ deadline: () => context.getRemainingTimeInMillis() })
+  const result = await outbox.drain({
+    dueForMs: DUE_FOR_MS,
+    deadline: () => context.getRemainingTimeInMillis(),
+  })
   console.log("swept", JSON.stringify(result))
 }
 // #endregion

@@ -1,13 +1,8 @@
 // Owns orders. Placing one stores it and its event in one transaction: both are stored, or neither.
-import { TransactionCanceledException } from "@aws-sdk/client-dynamodb"
-import {
-  type DynamoDBDocumentClient,
-  GetCommand,
-  TransactWriteCommand,
-  UpdateCommand,
-} from "@aws-sdk/lib-dynamodb"
+import { type DynamoDBDocumentClient, GetCommand, UpdateCommand } from "@aws-sdk/lib-dynamodb"
 import {
   type DynamoDBAwsSdkTransactionCollector,
+  TransactionCanceledError,
   withDynamoDBAwsSdkTransaction,
 } from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
 import type { BusEvent, IOutboxEventBus } from "outbox-event-bus"
@@ -37,20 +32,23 @@ export class Orders {
   /** @throws {OrderNumberTakenError} when the order already exists; then nothing is stored, and no event either. */
   async place(order: Order): Promise<void> {
     try {
-      await withDynamoDBAwsSdkTransaction(async (transaction) => {
-        transaction.push({
-          Put: {
-            TableName: this.tableName,
-            Item: order,
-            ConditionExpression: "attribute_not_exists(orderId)",
-          },
-        })
-        // The bus finds the transaction by itself, however deep in the call chain.
-        await this.bus.emit({ type: "order.placed", payload: { orderId: order.orderId } })
-        await this.documents.send(new TransactWriteCommand({ TransactItems: transaction.items }))
-      })
+      await withDynamoDBAwsSdkTransaction(
+        async (transaction) => {
+          transaction.push({
+            Put: {
+              TableName: this.tableName,
+              Item: order,
+              ConditionExpression: "attribute_not_exists(orderId)",
+            },
+          })
+          // The bus finds the transaction by itself, however deep in the call chain.
+          await this.bus.emit({ type: "order.placed", payload: { orderId: order.orderId } })
+        },
+        { client: this.documents },
+      )
     } catch (error) {
-      if (isRefused(error)) throw new OrderNumberTakenError(`order ${order.orderId} already exists`)
+      if (isRefused(error, this.tableName))
+        throw new OrderNumberTakenError(`order ${order.orderId} already exists`)
       throw error
     }
   }
@@ -81,10 +79,12 @@ export async function findOrder(
   return order as Order
 }
 
-/** Whether the condition of the first item, the order, was not met. */
-function isRefused(error: unknown): boolean {
+/** Whether the condition of the order was not met. */
+function isRefused(error: unknown, ordersTable: string): boolean {
   return (
-    error instanceof TransactionCanceledException &&
-    error.CancellationReasons?.[0]?.Code === "ConditionalCheckFailed"
+    error instanceof TransactionCanceledError &&
+    error.refused.some(
+      ({ tableName, code }) => tableName === ordersTable && code === "ConditionalCheckFailed",
+    )
   )
 }

@@ -349,3 +349,37 @@ it("is idle while a released event pauses, however long the way to its handler",
   await outbox.idle()
   expect([outbox.published.length, outbox.delivered, outbox.failed]).toEqual([1, [], []])
 })
+
+it("without polling delivers when it is drained, and is idle meanwhile", async () => {
+  const outbox = new TestOutbox({ polling: false })
+  const bus = new OutboxEventBus(outbox, () => {})
+  bus.on("order.placed", async () => {})
+  bus.start()
+  await bus.emitMany([
+    { id: "a", type: "order.placed", payload: 1 },
+    { id: "b", type: "order.placed", payload: 2 },
+  ])
+  await outbox.idle()
+  expect(outbox.delivered).toEqual([])
+  expect(await outbox.deliver(["b"])).toMatchObject({ delivered: 1 })
+  expect(await outbox.drain()).toMatchObject({ delivered: 1, reason: "empty" })
+  expect(outbox.delivered.map(({ id }) => id)).toEqual(["b", "a"])
+  await bus.stop()
+})
+
+it("commits for the helper, and says which event was refused", async () => {
+  const outbox = new TestOutbox({ getCollector: getDynamoDBAwsSdkCollector() })
+  const emit = (id: string) =>
+    withDynamoDBAwsSdkTransaction(
+      async (transaction) => {
+        transaction.push({ Put: { TableName: "orders", Item: { id } } })
+        await outbox.publish([{ id, type: "order.placed", payload: 1, occurredAt: new Date() }])
+      },
+      { client: outbox.client },
+    )
+  await emit("a")
+  expect(outbox.published.map(({ id }) => id)).toEqual(["a"])
+  await expect(emit("a")).rejects.toThrow(
+    'write 1 (event "a"): an event with this id is in the table already',
+  )
+})

@@ -62,6 +62,7 @@ export class TestOutbox extends DynamoDBAwsSdkOutbox {
    */
   readonly client: DynamoDBDocumentClient
   private readonly table: MemoryTable
+  private readonly deliversByItself: boolean
   private isStarted = false
   private changed: Array<() => void> = []
 
@@ -97,6 +98,7 @@ export class TestOutbox extends DynamoDBAwsSdkOutbox {
     // Also where a test has replaced `DynamoDBDocumentClient.from`, which makes the real outbox's.
     Object.assign(this, { docClient: table })
     this.table = table
+    this.deliversByItself = options.polling ?? true
     this.published = published
     this.delivered = delivered
     this.failed = failed
@@ -127,7 +129,8 @@ export class TestOutbox extends DynamoDBAwsSdkOutbox {
 
   /**
    * Resolves when nothing is left to do now: no handler runs, and no event is due. What waits for a time to come (an
-   * `occurredAt` in the future, a retry where `baseBackoffMs` is set) does not count, nor does anything while the outbox is stopped.
+   * `occurredAt` in the future, a retry where `baseBackoffMs` is set) does not count, nor does anything while the outbox is stopped, or
+   * without `polling`: then `drain()` delivers.
    * Uses no timer. Not to be awaited in a handler, which would wait for itself.
    */
   async idle(): Promise<void> {
@@ -144,7 +147,7 @@ export class TestOutbox extends DynamoDBAwsSdkOutbox {
 
   override start(handler: (event: BusEvent) => Promise<void>, onError: ErrorHandler): void {
     super.start(handler, onError)
-    this.isStarted = true
+    this.isStarted = this.deliversByItself
   }
 
   override async stop(): Promise<void> {

@@ -8,6 +8,8 @@ assert.deepEqual(Object.keys(adapter).sort(), [
   "DynamoDBAwsSdkOutbox",
   "EventAlreadyPublishedError",
   "OUTBOX_DIAGNOSTICS_CHANNEL",
+  "TransactionCanceledError",
+  "TransactionOutcomeUnknownError",
   "UnstorableEventError",
   "dynamodbAwsSdkTransactionStorage",
   "getDynamoDBAwsSdkCollector",
@@ -22,6 +24,10 @@ assert.equal(
   "@outbox-event-bus/dynamodb-aws-sdk-outbox",
 )
 
+assert.equal(
+  typeof require("@outbox-event-bus/dynamodb-aws-sdk-outbox/lambda").createStreamHandler,
+  "function",
+)
 const { TestOutbox } = require("@outbox-event-bus/dynamodb-aws-sdk-outbox/testing")
 async function deliverOne() {
   const outbox = new TestOutbox()

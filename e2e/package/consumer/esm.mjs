@@ -1,6 +1,7 @@
 // The public names, from ESM; errors of the adapter are instances of the core's classes.
 import assert from "node:assert/strict"
 import * as adapter from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
+import { createStreamHandler, STREAM_FILTERS } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/lambda"
 import { TestOutbox } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/testing"
 import * as core from "outbox-event-bus"
 import { outboxConformance } from "outbox-event-bus/testing"
@@ -10,6 +11,8 @@ assert.deepEqual(Object.keys(adapter).sort(), [
   "DynamoDBAwsSdkOutbox",
   "EventAlreadyPublishedError",
   "OUTBOX_DIAGNOSTICS_CHANNEL",
+  "TransactionCanceledError",
+  "TransactionOutcomeUnknownError",
   "UnstorableEventError",
   "dynamodbAwsSdkTransactionStorage",
   "getDynamoDBAwsSdkCollector",
@@ -33,4 +36,14 @@ assert.deepEqual(
   [2n ** 60n],
 )
 await bus.stop()
+
+// The stream's handler works with this outbox, though it is an entry point of its own.
+const invoked = new TestOutbox({ polling: false })
+await invoked.publish([{ id: "e1", type: "placed", payload: 1, occurredAt: new Date() }])
+invoked.start(async () => {}, assert.ifError)
+const context = { getRemainingTimeInMillis: () => 10_000 }
+const Records = [{ eventName: "INSERT", dynamodb: { Keys: { id: { S: "e1" } }, SequenceNumber: "1" } }]
+assert.deepEqual(await createStreamHandler(invoked)({ Records }, context), { batchItemFailures: [] })
+assert.equal(invoked.delivered.length, 1)
+assert.deepEqual(STREAM_FILTERS.keysOnly, { eventName: ["INSERT"] })
 console.log("ok")

@@ -1,6 +1,7 @@
 // Every public name and type, as a user writes them; compiled, not run.
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import {
+  type DrainResult,
   DynamoDBAwsSdkOutbox,
   type DynamoDBAwsSdkOutboxConfig,
   type DynamoDBAwsSdkTransactionCollector,
@@ -8,9 +9,11 @@ import {
   getDynamoDBAwsSdkCollector,
   getHandlerContext,
   type HandlerContext,
+  TransactionCanceledError,
   type TransactWriteItem,
   withDynamoDBAwsSdkTransaction,
 } from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
+import { createStreamHandler, type StreamHandler } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/lambda"
 import { TestOutbox, type TestOutboxOptions } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/testing"
 import {
   type BusEvent,
@@ -40,6 +43,19 @@ export const placed: number = await withDynamoDBAwsSdkTransaction(async (collect
   )
   return collector.items?.length ?? 0
 })
+export const committed: string = await withDynamoDBAwsSdkTransaction(
+  async (transaction) => {
+    transaction.push(item)
+    return `${transaction.placesLeft} of ${transaction.items.length}`
+  },
+  { client: config.client, retryForMs: 1000 },
+).catch((error) => {
+  if (!(error instanceof TransactionCanceledError)) throw error
+  return error.refused.map(({ position, code }) => `${position}: ${code}`).join()
+})
+const onDemand = new DynamoDBAwsSdkOutbox({ ...config, polling: false })
+export const drained: DrainResult = await onDemand.drain({ deadline: () => 1000, maxEvents: 10 })
+export const handler: StreamHandler = createStreamHandler(onDemand)
 export const failed: FailedBusEvent[] = await bus.getFailedEvents()
 
 const context: HandlerContext | undefined = getHandlerContext()
