@@ -1,6 +1,6 @@
 /** What is in the tarballs, and whether Node, bundlers and TypeScript find it. */
 import { execFile } from "node:child_process"
-import { readdir } from "node:fs/promises"
+import { readdir, readFile } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { promisify } from "node:util"
@@ -26,15 +26,14 @@ describe.each(Object.values(inject("tarballs")))("$name", ({ folder, path, files
     for (const file of files.filter((file) => file.startsWith("dist/"))) {
       expect(file).toMatch(/\.(mjs|cjs|d\.mts|d\.cts)(\.map)?$/)
     }
-    expect(files).toEqual(
-      expect.arrayContaining(
-        ["mjs", "cjs", "d.mts", "d.cts"].flatMap((extension) => [
-          `dist/index.${extension}`,
-          `dist/lambda.${extension}`,
-          `dist/testing.${extension}`,
-        ]),
-      ),
-    )
+    const { exports } = JSON.parse(await readFile(join(folder, "package.json"), "utf8"))
+    const entries = Object.keys(exports).filter((entry) => entry !== "./package.json")
+    expect(entries.length).toBeGreaterThan(1)
+    for (const entry of entries) {
+      const name = entry === "." ? "index" : entry.slice(2)
+      const built = ["mjs", "cjs", "d.mts", "d.cts"].map((extension) => `dist/${name}.${extension}`)
+      expect(files).toEqual(expect.arrayContaining(built))
+    }
   })
 
   test("its manifest names the repository, and nothing that only the repository's own installation needs", async () => {
