@@ -200,10 +200,12 @@ describe("the functions", () => {
 
   test("Sweep delivers what is due, retries what has failed, and recovers what has died", async () => {
     const tables = await createTables()
-    await place(tables, "42", "fails", "died", "later")
+    await place(tables, "42", "fails", "died", "later", "new")
     await removeOrder(tables, "fails")
+    const overdue = { gsiSortKey: Date.now() - 60_000 }
+    await setEvent(tables, "42", overdue)
     // After the fourth attempt, the next one is eight seconds away: not within this sweep, however slow it is.
-    await setEvent(tables, "fails", { retryCount: 3 })
+    await setEvent(tables, "fails", { retryCount: 3, ...overdue })
     const lease = { claimToken: "lost", startedOn: 1, gsiSortKey: Date.now() - 1 }
     await setEvent(tables, "died", { retryCount: 3, status: "active", ...lease })
     await setEvent(tables, "later", { gsiSortKey: Date.now() + 3_600_000 })
@@ -214,6 +216,8 @@ describe("the functions", () => {
     expect(await eventOf(tables, "fails")).toMatchObject({ status: "created", retryCount: 4 })
     expect(await eventOf(tables, "died")).toMatchObject({ status: "created", retryCount: 4 })
     expect(await eventOf(tables, "later")).toMatchObject({ status: "created", retryCount: 0 })
+    // That is the stream's.
+    expect(await eventOf(tables, "new")).toMatchObject({ status: "created", retryCount: 0 })
     const result = { delivered: 1, retried: 2, deadLettered: 0, released: 0, reason: "empty" }
     expect(console.log).toHaveBeenCalledWith("swept", JSON.stringify(result))
     expect(sweep.sent).toEqual(template.grantedTo("Sweep"))
@@ -231,7 +235,7 @@ describe("the functions", () => {
     const tables = await createTables()
     await place(tables, "fails")
     await removeOrder(tables, "fails")
-    await setEvent(tables, "fails", { retryCount: 4 })
+    await setEvent(tables, "fails", { retryCount: 4, gsiSortKey: Date.now() - 60_000 })
     const sweep = await load("Sweep", tables)
 
     await sweep.invoke({})
