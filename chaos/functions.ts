@@ -68,13 +68,21 @@ const READ_EVERY_MS = 100
 
 /** The event source mapping: one batch after the other, the rest of a failed one again, and given up in the end. */
 export async function feed(stage: Stage, functions: Functions, stream: TableStream): Promise<void> {
-  while (stage.goesOn) {
-    const records = (await stream.next()).filter(({ eventName }) => eventName === "INSERT")
-    for (let i = 0; i < records.length; i += BATCH.records) {
-      await deliver(functions, records.slice(i, i + BATCH.records))
+  const records: DynamoDBRecord[] = []
+  // Beside the invocations, since DynamoDB Local keeps no more than a thousand records.
+  const reading = (async () => {
+    while (stage.goesOn) {
+      records.push(...(await stream.next()).filter(({ eventName }) => eventName === "INSERT"))
+      await delay(READ_EVERY_MS)
     }
-    await delay(READ_EVERY_MS)
+  })()
+  while (stage.goesOn) {
+    const batch = records.splice(0, BATCH.records)
+    if (batch.length > 0) await deliver(functions, batch)
+    else await delay(READ_EVERY_MS)
   }
+  await reading
+  stream.close()
 }
 
 async function deliver(functions: Functions, records: DynamoDBRecord[]): Promise<void> {

@@ -216,6 +216,48 @@ describe("before a deadline", () => {
   })
 })
 
+describe("a stop", () => {
+  it("waits for what outlasts the deadline, too", async () => {
+    const { table, run, drain } = createDrain({ bounds: { deadline: at(1000) } })
+    table.putAll(["a"])
+    expect(
+      await outcomeAfter(
+        1000,
+        run(() => delay(5000)),
+      ),
+    ).toMatchObject({ delivered: 0, reason: "deadline" })
+    const stopped = drain.stop().then(() => "stopped")
+    expect(await outcomeAfter(3900, stopped)).toBeUndefined()
+    expect(await outcomeAfter(200, stopped)).toBe("stopped")
+    expect(table.in("completed")).toEqual(["a"])
+  })
+
+  it("recovers no further, and neither does a deadline", async () => {
+    for (const [bounds, stop] of [
+      [{ deadline: at(1000) }, () => {}],
+      [{}, (drain: Drain) => void drain.stop()],
+    ] as const) {
+      vi.setSystemTime(NOW)
+      const { operations, run, drain } = createDrain({ bounds })
+      operations.stuck.mockImplementation(async () => ({ rows: names(50).map((id) => ({ id })), next: {} }))
+      operations.recover.mockImplementation(async () => {
+        await delay(400)
+        return "retried"
+      })
+      const running = run()
+      await pass(450)
+      stop(drain)
+      expect(await outcomeAfter(550, running)).toMatchObject({
+        reason: bounds === undefined ? "" : expect.any(String),
+      })
+      const { length } = operations.recover.mock.calls
+      expect(length).toBeLessThanOrEqual(30)
+      await pass(10_000)
+      expect(operations.recover.mock.calls).toHaveLength(length)
+    }
+  })
+})
+
 describe("a delivery of given events", () => {
   it("claims these and no others, and reads no index", async () => {
     const { table, operations, run, started, drain } = createDrain({

@@ -50,6 +50,8 @@ export class Drain {
   private readonly recovery: Recovery | undefined
   private readonly given: Row[] | undefined
   private reason: DrainResult["reason"] | undefined
+  /** Resolves when everything has ended, what outlasts the deadline included. */
+  settled: Promise<void> = Promise.resolve()
   private timer: NodeJS.Timeout | undefined
   private runOutOfTime: () => void = () => {}
 
@@ -93,7 +95,9 @@ export class Drain {
     const unsubscribe = this.limit.onAbort(() => this.hurry())
     if (this.limit.leftToHandleMs < MAX_DELAY_MS) this.relay.announceStop(this.limit.leftToHandleMs)
     this.watchTime()
-    const work = this.work(this.timed(handler), report)
+    const work = this.work(this.limit.timed(handler), report)
+    // Where handlers still run at the deadline, it goes on: what they come to is written when the process gets to it.
+    this.settled = work.catch(() => {})
     try {
       await Promise.race([work, isOutOfTime])
     } catch (error) {
@@ -104,8 +108,7 @@ export class Drain {
     } finally {
       unsubscribe()
       clearTimeout(this.timer)
-      // Where handlers still run, it goes on: what they come to is written when the process gets to it.
-      void work.catch(() => {})
+      this.limit.end()
     }
     if (!this.given && this.reason === undefined && !this.tally.hasLooked) {
       throw this.failure(new OperationalError("No response came before the deadline"))
@@ -115,10 +118,11 @@ export class Drain {
     return result
   }
 
-  /** Starts no more handlers, and releases what has not started. */
-  stop(): void {
+  /** Starts no more handlers, releases what has not started, and resolves when everything has ended. */
+  async stop(): Promise<void> {
     this.limit.abort()
     this.hurry()
+    await this.settled
   }
 
   /** The ids of given rows of which it is not known who has them: the requests have failed, or were not sent for that reason. */
@@ -159,19 +163,13 @@ export class Drain {
     }
   }
 
-  private timed(handler: Handler): Handler {
-    return async (event) => {
-      const ended = this.durations.started()
-      try {
-        await handler(event)
-      } finally {
-        ended()
-      }
-    }
-  }
-
   private hurry(): void {
     this.relay.announceStop()
+    this.limitChanged()
+  }
+
+  private limitChanged(): void {
+    if (this.limit.isReached) this.recovery?.stop()
     this.relay.limitChanged()
   }
 
@@ -185,7 +183,7 @@ export class Drain {
     const untilNext = leftToStartMs > 0 ? leftToStartMs : leftMs - RETURN_BEFORE_MS
     this.timer = setTimeout(
       () => {
-        this.relay.limitChanged()
+        this.limitChanged()
         this.watchTime()
       },
       Math.min(Math.ceil(untilNext), MAX_DELAY_MS),

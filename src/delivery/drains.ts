@@ -21,7 +21,8 @@ export type DrainFactory = (limit: DrainLimit, durations: HandlerDurations, rows
 export class Drains {
   private readonly context = new OwnContext()
   private readonly durations = new HandlerDurations()
-  private readonly running = new Set<{ drain: Drain; ended: Promise<unknown> }>()
+  /** Also those that have resolved at their deadline, and whose handlers still run. */
+  private readonly running = new Set<Drain>()
   private handler: ((event: BusEvent) => Promise<void>) | undefined
   private stopping: Promise<unknown> | undefined
 
@@ -53,8 +54,8 @@ export class Drains {
   /** Starts no more handlers, waits for those that run, releases what was claimed for later. */
   async stop(): Promise<void> {
     this.handler = undefined
-    if ([...this.running].some(({ drain }) => drain.isCalledByHandler)) {
-      for (const { drain } of this.running) drain.stop()
+    if (this.isCalledByHandler) {
+      for (const drain of this.running) void drain.stop()
       warnOfStopInsideHandler()
       return
     }
@@ -66,8 +67,7 @@ export class Drains {
 
   private async end(): Promise<void> {
     this.deadline.stop()
-    for (const { drain } of this.running) drain.stop()
-    await Promise.allSettled([...this.running].map(({ ended }) => ended))
+    await Promise.all([...this.running].map((drain) => drain.stop()))
     await this.abandoned.idle()
     this.deadline.restart()
   }
@@ -76,21 +76,20 @@ export class Drains {
     const { handler } = this
     if (!handler)
       throw new OperationalError("There are no handlers to deliver to. Call start() of the bus first.")
-    if ([...this.running].some(({ drain }) => drain.isCalledByHandler)) {
+    if (this.isCalledByHandler) {
       throw new OperationalError(
         "A handler can't drain the outbox that has called it: it would wait for itself.",
       )
     }
     const drain = this.create(new DrainLimit(bounds, this.durations), this.durations, rows)
     await this.stopping
+    this.running.add(drain)
     const ended = this.context.run(() => drain.run(handler, this.errors.report))
-    const entry = { drain, ended }
-    this.running.add(entry)
-    try {
-      const result = await ended
-      return { drain, result }
-    } finally {
-      this.running.delete(entry)
-    }
+    void drain.settled.finally(() => this.running.delete(drain))
+    return { drain, result: await ended }
+  }
+
+  private get isCalledByHandler(): boolean {
+    return [...this.running].some((drain) => drain.isCalledByHandler)
   }
 }

@@ -1,6 +1,6 @@
 import { ValidationError } from "outbox-event-bus"
 import { describe, expect, it, vi } from "vitest"
-import { NOW, pass, useFakeClock } from "../test/fake-clock.fixture.ts"
+import { delay, NOW, pass, useFakeClock } from "../test/fake-clock.fixture.ts"
 import { HandlerDurations } from "./handler-durations.ts"
 import { type DrainBounds, DrainLimit, LastPage } from "./start-limit.ts"
 
@@ -39,10 +39,8 @@ describe("the limit of a drain", () => {
 
   it("keeps half a second before the deadline, and as long as handlers take", async () => {
     const durations = new HandlerDurations()
-    const ended = durations.started()
-    await pass(300)
-    ended()
-    const limit = limitOf({ deadline: new Date(NOW + 300 + 2000) }, durations)
+    durations.add(300)
+    const limit = limitOf({ deadline: new Date(NOW + 2000) }, durations)
     expect(limit).toMatchObject({
       leftMs: 2000,
       leftToHandleMs: 1500,
@@ -61,6 +59,19 @@ describe("the limit of a drain", () => {
     expect(limit.leftMs).toBe(5000)
     left = 500
     expect(limit.isReached).toBe("deadline")
+  })
+
+  it("is reached when the function does not tell any more", () => {
+    const tell = vi.fn(() => 5000)
+    const limit = limitOf({ deadline: tell })
+    expect(limit.isReached).toBeUndefined()
+    tell.mockReturnValue(Number.NaN)
+    expect(limit).toMatchObject({ leftMs: 0, isReached: "deadline" })
+    tell.mockImplementation(() => {
+      throw new Error("no context")
+    })
+    expect(limit).toMatchObject({ leftMs: 0, isReached: "deadline" })
+    expect(() => limitOf({ deadline: tell })).toThrow("no context")
   })
 
   it("is reached when the signal fires, or it is aborted, and says so until nobody wants to know", () => {
@@ -97,37 +108,47 @@ describe("the limit of a drain", () => {
 })
 
 describe("the durations of handlers", () => {
-  async function run(durations: HandlerDurations, ms: number) {
-    const ended = durations.started()
-    await pass(ms)
-    ended()
-  }
-
-  it("are those of the last ones, and of those that run", async () => {
+  it("are those of the last 100 to 200", () => {
     const durations = new HandlerDurations()
     expect(durations.longest).toBe(0)
-    await run(durations, 50)
-    await run(durations, 20)
-    expect(durations.longest).toBe(50)
-    const first = durations.started()
-    await pass(40)
-    const second = durations.started()
-    await pass(30)
-    expect(durations.longest).toBe(70)
-    second()
-    await pass(10)
-    first()
-    expect(durations.longest).toBe(80)
-  })
-
-  it("are forgotten after 100 to 200 further ones, or when nothing could start because of them", async () => {
-    const durations = new HandlerDurations()
-    await run(durations, 500)
-    for (let i = 0; i < 150; i++) await run(durations, 1)
+    durations.add(500)
+    for (let i = 0; i < 150; i++) durations.add(1)
     expect(durations.longest).toBe(500)
-    for (let i = 0; i < 50; i++) await run(durations, 1)
+    for (let i = 0; i < 50; i++) durations.add(1)
     expect(durations.longest).toBe(1)
+    durations.add(70)
     durations.forget()
     expect(durations.longest).toBe(0)
+  })
+
+  it("are noted, also of those that fail; what still runs is likely to be the longest", async () => {
+    const durations = new HandlerDurations()
+    const limit = limitOf({ deadline: new Date(NOW + 10_000) }, durations)
+    const handler = limit.timed(async (ms: number) => {
+      await delay(ms)
+      throw new Error("no")
+    })
+    const failed = [handler(50), handler(200)].map((run) => expect(run).rejects.toThrow("no"))
+    await pass(60)
+    expect(durations.longest).toBe(50)
+    // The one that runs has taken 60 ms so far.
+    expect(limit.leftToStartMs).toBe(10_000 - 60 - 500 - 60)
+    await pass(140)
+    await Promise.all(failed)
+    expect(durations.longest).toBe(200)
+    expect(limit.leftToStartMs).toBe(10_000 - 200 - 500 - 200)
+  })
+
+  it("end with their drain: the process may be suspended afterwards", async () => {
+    const durations = new HandlerDurations()
+    const limit = limitOf({}, durations)
+    const running = limit.timed(() => delay(60_000))(undefined)
+    await pass(900)
+    limit.end()
+    // Another drain in the same process does not wait for what never ends.
+    expect(limitOf({ deadline: new Date(NOW + 900 + 5000) }, durations).isReached).toBeUndefined()
+    await pass(60_000)
+    await running
+    expect(durations.longest).toBe(900)
   })
 })

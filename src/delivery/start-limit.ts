@@ -78,6 +78,9 @@ export class DrainLimit implements StartLimit {
   readonly dueForMs: number
   private count = 0
   private isAborted = false
+  /** When the handlers that run have started, on the clock of `performance`, the oldest first. */
+  private readonly running = new Set<{ readonly at: number }>()
+  private endedAt = Number.POSITIVE_INFINITY
   private readonly signal: AbortSignal | undefined
   private readonly deadline: Deadline | undefined
   private readonly maxEvents: number
@@ -102,7 +105,7 @@ export class DrainLimit implements StartLimit {
     this.signal = signal
     this.deadline = deadline
     this.maxEvents = maxEvents
-    if (Number.isNaN(this.leftMs)) {
+    if (Number.isNaN(this.askDeadline())) {
       refuse("deadline", deadline, "a valid Date, or a function that returns the milliseconds left")
     }
   }
@@ -121,8 +124,17 @@ export class DrainLimit implements StartLimit {
     return this.count
   }
 
-  /** Until the deadline, in milliseconds; NaN where it is none. */
+  /** Until the deadline, in milliseconds; none where it does not tell any more. */
   get leftMs(): number {
+    try {
+      return this.askDeadline() || 0
+    } catch {
+      return 0
+    }
+  }
+
+  /** @returns NaN for what is no deadline. */
+  private askDeadline(): number {
     if (this.deadline === undefined) return Number.POSITIVE_INFINITY
     if (typeof this.deadline === "function") return Number(this.deadline())
     return this.deadline instanceof Date ? this.deadline.getTime() - Date.now() : Number.NaN
@@ -135,7 +147,13 @@ export class DrainLimit implements StartLimit {
 
   /** Until no handler may start any more, in milliseconds. */
   get leftToStartMs(): number {
-    return this.leftToHandleMs - this.durations.longest
+    return this.leftToHandleMs - this.likelyMs
+  }
+
+  /** What a handler is likely to take: as long as the longest one lately, or one that still runs. */
+  private get likelyMs(): number {
+    const [oldest] = this.running
+    return Math.max(this.durations.longest, oldest ? performance.now() - oldest.at : 0)
   }
 
   /** Why nothing may start any more, if that is so. */
@@ -151,6 +169,26 @@ export class DrainLimit implements StartLimit {
 
   started(): void {
     this.count++
+  }
+
+  /** @returns a handler whose durations are noted. */
+  timed<Event>(handler: (event: Event) => Promise<void>): (event: Event) => Promise<void> {
+    return async (event) => {
+      const run = { at: performance.now() }
+      this.running.add(run)
+      try {
+        await handler(event)
+      } finally {
+        this.running.delete(run)
+        // Of one that outlasts its drain, no more is known: the process may have been suspended since.
+        this.durations.add(Math.min(performance.now(), this.endedAt) - run.at)
+      }
+    }
+  }
+
+  /** The drain has ended, whatever still runs. */
+  end(): void {
+    this.endedAt = performance.now()
   }
 
   /** As the signal does. */

@@ -3,7 +3,7 @@ import type { EventOperations, Settlement, StuckEvents } from "./event-operation
 
 export class Tally {
   readonly counts: Record<Settlement, number> = { delivered: 0, retried: 0, deadLettered: 0, released: 0 }
-  /** The index has been read. */
+  /** Due events were read, or an expired lease was seen to. */
   hasLooked = false
   /** The ids of events whose claim has failed: not lost to another worker, but unknown. */
   readonly unclaimed = new Set<string>()
@@ -35,7 +35,11 @@ export class Tally {
       release: (claim) => counted(operations.release(claim)),
       complete: (claim) => counted(operations.complete(claim)),
       fail: (claim, error) => counted(operations.fail(claim, error)),
-      recover: (row) => counted(operations.recover(row)),
+      recover: async (row) => {
+        const settlement = await counted(operations.recover(row))
+        this.hasLooked = true
+        return settlement
+      },
     }
   }
 }

@@ -136,6 +136,15 @@ describe("retries", () => {
     expect(once.sent).toHaveLength(1)
   })
 
+  it("end within the ten minutes for which DynamoDB remembers a token, whatever the caller says", async () => {
+    const { at, settled } = commit([canceled("TransactionConflict")], {
+      retryForMs: Number.POSITIVE_INFINITY,
+    })
+    await vi.advanceTimersByTimeAsync(9 * 60_000)
+    expect(await settled).toBeInstanceOf(TransactionCanceledError)
+    expect((at.at(-1) as number) - (at[0] as number)).toBeGreaterThan(8.9 * 60_000)
+  })
+
   it("leave the outcome unknown if a response is missing that no later one makes up for", async () => {
     const throttled = answered("ThrottlingException", 400)
     for (const outcomes of [[unreachable()], [unreachable(), throttled], [throttled, unreachable()]]) {

@@ -29,13 +29,16 @@ export interface CommitOptions {
   clientRequestToken?: string | undefined
   /**
    * For how long to retry after a conflict with another transaction, throttling, or a response that did not come.
-   * Milliseconds, at least 0: the first try is made in any case.
+   * Milliseconds, at least 0: the first try is made in any case. More than nine minutes count as nine, since DynamoDB recognises a
+   * transaction that it has carried out for ten.
    * @default 10000
    */
   retryForMs?: number | undefined
 }
 
 const DEFAULT_RETRY_MS = 10_000
+/** DynamoDB forgets a token after ten minutes; a try after that would be another transaction. */
+const LONGEST_RETRY_MS = 9 * 60_000
 /** A connection that hangs must leave time for another try. */
 const RESPONSE_MS = 5000
 /** Before the n-th retry, up to `first · 2^n`: all of it at random, since those that collided would collide again. */
@@ -77,7 +80,7 @@ export class Commit {
     this.client = client as DynamoDBDocumentClient
     this.hasOwnToken = clientRequestToken !== undefined
     this.token = clientRequestToken ?? randomUUID()
-    this.retryForMs = Math.min(retryForMs, MAX_DELAY_MS)
+    this.retryForMs = Math.min(retryForMs, LONGEST_RETRY_MS)
   }
 
   /**
