@@ -5,6 +5,7 @@ import {
   DynamoDBStreamsClient,
   GetRecordsCommand,
   GetShardIteratorCommand,
+  TrimmedDataAccessException,
 } from "@aws-sdk/client-dynamodb-streams"
 import type { DynamoDBRecord } from "aws-lambda"
 import { clientFor, LOCAL_CREDENTIALS, LOCAL_REGION } from "./client.ts"
@@ -16,6 +17,7 @@ export class TableStream {
   private constructor(
     private readonly client: DynamoDBStreamsClient,
     private readonly arn: string,
+    private readonly shardId: string | undefined,
   ) {}
 
   /** @throws where the table has no stream. */
@@ -32,19 +34,31 @@ export class TableStream {
     })
     const { StreamDescription: description } = await streams.send(new DescribeStreamCommand({ StreamArn }))
     const ShardId = description?.Shards?.[0]?.ShardId
-    const stream = new TableStream(streams, StreamArn)
-    const start = { StreamArn, ShardId, ShardIteratorType: "TRIM_HORIZON" } as const
-    stream.iterator = (await streams.send(new GetShardIteratorCommand(start))).ShardIterator
-    return stream
+    return new TableStream(streams, StreamArn, ShardId)
   }
 
-  /** @returns the records since the last call; none if there are no new ones. */
+  /**
+   * @returns the records since the last call; none if there are no new ones. DynamoDB Local keeps the last thousand or so: where it
+   *   has dropped what comes next, the oldest that are left, some of which may have been read before.
+   */
   async next(): Promise<DynamoDBRecord[]> {
-    const page = await this.client.send(new GetRecordsCommand({ ShardIterator: this.iterator }))
+    this.iterator ??= await this.oldest()
+    const page = await this.client
+      .send(new GetRecordsCommand({ ShardIterator: this.iterator }))
+      .catch(async (error) => {
+        if (!(error instanceof TrimmedDataAccessException)) throw error
+        return this.client.send(new GetRecordsCommand({ ShardIterator: await this.oldest() }))
+      })
     this.iterator = page.NextShardIterator
     // Times are dates here, and numbers for a function; nobody reads them.
     const records = (page.Records ?? []) as unknown as DynamoDBRecord[]
     return records.map((record) => ({ ...record, eventSourceARN: this.arn }))
+  }
+
+  private async oldest(): Promise<string | undefined> {
+    const place = { StreamArn: this.arn, ShardId: this.shardId, ShardIteratorType: "TRIM_HORIZON" } as const
+    const { ShardIterator } = await this.client.send(new GetShardIteratorCommand(place))
+    return ShardIterator
   }
 
   close(): void {
