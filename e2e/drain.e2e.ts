@@ -260,7 +260,7 @@ test("stop() ends it, and there is no drain without handlers, with a poll loop, 
   await expect(outbox.drain()).rejects.toThrow("There are no handlers to deliver to")
 
   await expect(outboxOn(table).drain()).rejects.toThrow(
-    "drain() is for an outbox with the option polling: false",
+    "drain() and the stream handler are for an outbox with the option polling: false",
   )
   const inside: { outbox?: DynamoDBAwsSdkOutbox; error?: unknown } = {}
   const nested = drained(table, {

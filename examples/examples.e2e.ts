@@ -17,6 +17,7 @@ import {
 import { purgeCompleted } from "./purge-completed.ts"
 import { restoreDeadLetters } from "./restore-original-dead-letters.ts"
 import {
+  emittingFromAHandler,
   sendingYourself,
   whenItIsRefused,
   withABareArray,
@@ -132,6 +133,26 @@ test("a refused transaction says which order, and leaves no event", async () => 
     expect.stringContaining(`write 0 (Put in "orders", orderId = 'refused'): its condition failed`),
   )
   expect(await eventsStored("refused")).toHaveLength(1)
+})
+
+test("a handler that emits takes a repetition for success", async () => {
+  const table = await createTable()
+  const client = newClient()
+  const getCollector = getDynamoDBAwsSdkCollector()
+  const outbox = new DynamoDBAwsSdkOutbox({ client, tableName: table.tableName, getCollector })
+  const bus = new OutboxEventBus(outbox, (error) => console.error(error))
+  emittingFromAHandler(client, bus)
+  bus.on("shipment.requested", async () => {})
+  bus.start()
+  onTestFinished(() => bus.stop())
+  await bus.emit({ id: "e1", type: "order.placed", payload: { orderId: "42" } })
+  const isCompleted = async () => (await table.read("e1"))?.status === "completed"
+  await until("it is delivered", isCompleted)
+  // Its worker has died before it could say so.
+  await table.set("e1", { status: "created", gsiSortKey: 1, completedOn: undefined })
+  await until("it is delivered again", isCompleted)
+  expect(await table.read("e1")).toMatchObject({ retryCount: 0 })
+  expect((await table.all()).map(({ id }) => id).toSorted()).toEqual(["e1", "shipment-requested-e1"])
 })
 
 test("a purge deletes the completed events that are old enough, and nothing else", async () => {

@@ -113,9 +113,37 @@ export async function whenItIsRefused(client: DynamoDBClient, bus: EventBus, ord
     if (!(error instanceof TransactionCanceledError)) throw error
     // For example: write 0 (Put in "orders", orderId = '42'): its condition failed
     console.warn(error.message)
-    if (error.refused.some(({ tableName }) => tableName === "orders")) return "exists already"
+    // Not a conflict that outlasted the retries: that is listed, too.
+    const isTaken = error.refused.some(
+      ({ tableName, code }) => tableName === "orders" && code === "ConditionalCheckFailed",
+    )
+    if (isTaken) return "exists already"
     throw error
   }
   // #endregion
   return "placed"
+}
+
+/** A handler that emits: it may run again after it has committed. */
+export function emittingFromAHandler(client: DynamoDBClient, bus: EventBus) {
+  // #region emitting-handler
+  bus.on("order.placed", async (event) => {
+    try {
+      await withDynamoDBAwsSdkTransaction(
+        async () => {
+          // The same id each time, so that the follow-up is stored once.
+          await bus.emit({
+            id: `shipment-requested-${event.id}`,
+            type: "shipment.requested",
+            payload: event.payload,
+          })
+        },
+        { client },
+      )
+    } catch (error) {
+      // An earlier attempt has committed this, and failed or died after that.
+      if (!(error instanceof TransactionCanceledError && error.isRepetition)) throw error
+    }
+  })
+  // #endregion
 }

@@ -44,6 +44,7 @@ import {
 } from "./item/event-item.ts"
 import { EventAlreadyPublishedError } from "./item/publish-errors.ts"
 import { listDeadLetters, retryDeadLetters } from "./operations/dead-letters.ts"
+import { warnIfOnLambda } from "./process/warnings.ts"
 import type { Marks } from "./state/attempt.ts"
 import {
   asksForRelease,
@@ -185,8 +186,12 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * @throws {ConfigurationError} when the outbox was made without `tableName`.
    */
   start(handler: (event: BusEvent) => Promise<void>, onError: ErrorHandler): void {
-    if (this.config.polling) this.deliveries.start(handler, onError)
-    else this.drains.start(handler, onError)
+    if (!this.config.polling) {
+      this.drains.start(handler, onError)
+      return
+    }
+    warnIfOnLambda()
+    this.deliveries.start(handler, onError)
   }
 
   /**
@@ -236,7 +241,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   private assertWithoutPolling(method: string): void {
     if (!this.config.polling) return
     throw new OperationalError(
-      `${method}() is for an outbox with the option polling: false; this one has a poll loop, which delivers by itself.`,
+      `${method}() and the stream handler are for an outbox with the option polling: false; this one has a poll loop, which ` +
+        "delivers by itself.",
     )
   }
 

@@ -3,36 +3,36 @@
  * what was collected if it is given a client.
  */
 import { AsyncLocalStorage } from "node:async_hooks"
-import { BatchSizeLimitError, OperationalError } from "outbox-event-bus"
-import { unref } from "./process/background-timer.ts"
+import { OperationalError } from "outbox-event-bus"
+import { turnOfTheEventLoop } from "./process/event-loop.ts"
 import { warnOnce } from "./process/warnings.ts"
 import {
   type DynamoDBAwsSdkTransaction,
   type DynamoDBAwsSdkTransactionCollector,
+  fullTransaction,
   MAX_TRANSACTION_ITEMS,
   type TransactWriteItem,
 } from "./transaction/collector.ts"
 import { Commit, type CommitOptions } from "./transaction/commit.ts"
+import { expectRead, wasRead } from "./transaction/unsent.ts"
 
 /** What the helper knows of a transaction, behind its collector. */
 interface Transaction {
   readonly items: TransactWriteItem[]
   /** The ids of those items that are events. */
   readonly eventIds: Map<TransactWriteItem, string>
-  /** "sent": by the helper, or about to be. */
-  state: "open" | "ended" | "sent" | "failed"
+  /** "ending": its function has resolved, and the helper is about to send it. "sent": by the helper. */
+  state: "open" | "ending" | "ended" | "sent" | "failed"
   /** Somebody has read `collector.items`, so somebody sends them, or has sent them. */
   isRead: boolean
   /** How the helper sends it; undefined where the caller does. */
   readonly commit: Commit | undefined
   /** Why the helper must not send it, whatever `fn` makes of that. */
-  rollback?: { readonly error: unknown }
+  rollback?: OperationalError
   /** Calls that have joined it and have not ended. */
   joined: number
   /** What to call when it has been committed; where the caller sends, when `fn` has resolved. */
   readonly onEnd: Set<() => void>
-  /** Warns of items that nobody has read. */
-  unread?: ReturnType<typeof setTimeout>
 }
 
 interface SharedState {
@@ -129,24 +129,26 @@ async function run<T>(
 }
 
 async function end(transaction: Transaction): Promise<void> {
-  const { commit, items, eventIds, rollback, joined } = transaction
+  const { commit, items, eventIds } = transaction
   if (!commit) {
     transaction.state = "ended"
-    warnIfUnread(transaction)
+    if (!transaction.isRead) expectRead(transaction)
     return
   }
+  transaction.state = "ending"
+  // What was not awaited comes now: better nothing is stored than the data without its event.
+  await turnOfTheEventLoop()
   transaction.state = "sent"
-  if (rollback) throw rolledBack(rollback.error)
-  if (joined > 0)
-    throw rolledBack(new OperationalError("An inner call of withDynamoDBAwsSdkTransaction was not awaited"))
-  if (items.length > 0) await commit.send(items, eventIds)
+  if (transaction.joined > 0) transaction.rollback ??= notAwaited()
+  if (transaction.rollback) throw transaction.rollback
+  if (items.length > 0) await commit.send(items, eventIds, transaction.isRead)
 }
 
-function rolledBack(cause: unknown): OperationalError {
+const NOT_SENT = "The transaction was not sent, nothing of it is stored"
+
+function notAwaited(): OperationalError {
   return new OperationalError(
-    "The transaction was not sent, nothing of it is stored: an inner call of withDynamoDBAwsSdkTransaction, which had joined it, has " +
-      "failed or was not awaited",
-    { cause },
+    `${NOT_SENT}: its function has resolved without awaiting an emit, a push or an inner call of withDynamoDBAwsSdkTransaction`,
   )
 }
 
@@ -168,7 +170,10 @@ async function join<T>(
     const collector = collectorOf(transaction, commit ? "joined" : "joined without a client")
     return await storage.run(collector, () => fn(collector))
   } catch (error) {
-    transaction.rollback ??= { error }
+    transaction.rollback ??= new OperationalError(
+      `${NOT_SENT}: an inner call of withDynamoDBAwsSdkTransaction, which had joined it, has failed`,
+      { cause: error },
+    )
     throw error
   } finally {
     transaction.joined--
@@ -184,13 +189,13 @@ function collectorOf(
       assertSendable(transaction)
       assertPlaceLeft(transaction)
       transaction.items.push(item)
-      if (transaction.state === "ended") warnIfUnread(transaction)
+      if (transaction.state === "ended") expectRead(transaction)
     },
     get items() {
       // Code that reads them is about to send them, which would store the outer transaction before it is complete.
       if (call === "joined without a client") throw new OperationalError(SENT_BY_OUTER)
       transaction.isRead = true
-      clearTimeout(transaction.unread)
+      wasRead(transaction)
       return transaction.items
     },
     get placesLeft() {
@@ -209,12 +214,14 @@ const SENT_BY_OUTER =
 function assertPlaceLeft(transaction: Transaction): void {
   const count = transaction.items.length + 1
   if (!transaction.commit || count <= MAX_TRANSACTION_ITEMS) return
-  throw new BatchSizeLimitError(MAX_TRANSACTION_ITEMS, count)
+  throw fullTransaction(count)
 }
 
 /** @throws {OperationalError} when what is pushed now would be stored nowhere. */
-function assertSendable({ state, isRead }: Transaction): void {
+function assertSendable(transaction: Transaction): void {
+  const { state, isRead } = transaction
   if (state === "open" || (state === "ended" && !isRead)) return
+  if (state === "ending") transaction.rollback ??= notAwaited()
   throw new OperationalError(
     `Too late for this transaction: ${WHY_TOO_LATE[state]}. Await every emit and push before the transaction is sent, ` +
       "and emit what does not belong to it outside of withDynamoDBAwsSdkTransaction.",
@@ -222,26 +229,10 @@ function assertSendable({ state, isRead }: Transaction): void {
 }
 
 const WHY_TOO_LATE = {
+  ending: "its function has ended without awaiting this, so nothing of it is sent",
   failed: "its function has failed, so nothing of it is sent",
   ended: "its function has ended and its items have been read",
   sent: "its function has ended and the transaction has been sent",
-}
-
-/** The caller may read the items, and send them, after `fn` has resolved; but within moments. */
-const UNREAD_MS = 1000
-
-function warnIfUnread(transaction: Transaction): void {
-  clearTimeout(transaction.unread)
-  if (transaction.isRead || transaction.items.length === 0) return
-  transaction.unread = unref(
-    setTimeout(() => {
-      warnOnce(
-        "OUTBOX_TRANSACTION_NOT_SENT",
-        "A transaction of withDynamoDBAwsSdkTransaction was never sent: its function has ended, and nobody has read collector.items. " +
-          "Its writes and events are not stored. Send collector.items in a TransactWriteCommand.",
-      )
-    }, UNREAD_MS),
-  )
 }
 
 /**

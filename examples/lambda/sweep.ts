@@ -1,4 +1,4 @@
-// Delivers what the stream leaves over: retries, events with a due time in the future, and those of invocations that have died.
+// Delivers what the stream leaves behind: retries, events with a due time in the future, events whose invocation has died.
 // #region sweep
 import type { ScheduledHandler } from "aws-lambda"
 import { bus, outbox } from "./outbox.ts"
@@ -6,7 +6,7 @@ import { bus, outbox } from "./outbox.ts"
 // Hands over the handlers, and starts no loop.
 bus.start()
 
-/** The stream has so long to deliver a new event before the sweeper does. */
+/** How long the stream has to deliver a new event before the sweeper takes it. */
 const DUE_FOR_MS = 10_000
 
 /** Fails when the table can't be read, so that the alarm on its errors goes off. */

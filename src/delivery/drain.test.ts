@@ -126,7 +126,7 @@ describe("a drain", () => {
     operations.due.mockRejectedValue(cause)
     expect(await outcomeAfter(1000, run())).toMatchObject({
       name: "OperationalError",
-      message: 'Could not drain: can\'t read table "outbox"',
+      message: 'Could not drain: can\'t read table "outbox": no table',
       cause,
       context: { result: { delivered: 0 } },
     })
@@ -146,7 +146,7 @@ describe("a drain", () => {
         run(() => delay(50)),
       ),
     ).toMatchObject({
-      message: 'The drain was interrupted: table "outbox" can\'t be read any more',
+      message: 'The drain was interrupted: table "outbox" can\'t be read any more: gone',
       context: { result: { delivered: 1 } },
     })
   })
@@ -176,7 +176,7 @@ describe("before a deadline", () => {
   })
 
   it("tells handlers half a second before, and resolves a tenth of a second before, whatever runs", async () => {
-    const { table, run } = createDrain({ bounds: { deadline: at(5000) } })
+    const { table, run, errors } = createDrain({ bounds: { deadline: at(5000) } })
     table.putAll(["a", "b"])
     let isTold = false
     const running = run(async () => {
@@ -193,6 +193,9 @@ describe("before a deadline", () => {
     expect(await outcomeAfter(399, running)).toBeUndefined()
     expect(await outcomeAfter(1, running)).toMatchObject({ delivered: 0, reason: "deadline" })
     expect(table.in("active")).toEqual(["a"])
+    expect(errors).toMatchObject([
+      { message: expect.stringContaining("1 handlers were still running"), context: { running: 1 } },
+    ])
     // The process goes on, and so does the handler.
     await pass(60_000)
     expect(table.in("completed")).toEqual(["a"])
@@ -204,7 +207,7 @@ describe("before a deadline", () => {
     const running = run()
     expect(await outcomeAfter(4899, running)).toBeUndefined()
     expect(await outcomeAfter(1, running)).toMatchObject({
-      message: 'Could not drain: can\'t read table "outbox"',
+      message: 'Could not drain: can\'t read table "outbox": No response came before the deadline',
       cause: { message: "No response came before the deadline" },
     })
   })
@@ -297,7 +300,7 @@ describe("a delivery of given events", () => {
     expect([...drain.unclaimed].toSorted()).toEqual(names(100))
     expect(operations.claim.mock.calls.length).toBeLessThan(100)
     expect(errors).toMatchObject([
-      { message: 'Could not deliver: no event can be claimed in table "outbox"' },
+      { message: 'Could not deliver: no event can be claimed in table "outbox": away' },
     ])
   })
 

@@ -12,6 +12,7 @@ import {
 import type { ResolvedConfig } from "../config.ts"
 import { MAX_DELAY_MS } from "../process/background-timer.ts"
 import { Diagnostics } from "../process/diagnostics.ts"
+import { errorText } from "../process/error-text.ts"
 import { quoted } from "../process/shown.ts"
 import type { Row } from "../state/status-index.ts"
 import type { EventOperations, StuckEvents } from "./event-operations.ts"
@@ -114,6 +115,11 @@ export class Drain {
       throw this.failure(new OperationalError("No response came before the deadline"))
     }
     const result = this.result
+    const { runningCount } = this.limit
+    if (runningCount > 0) {
+      const text = `The drain has ended at its deadline while ${runningCount} handlers were still running: their events count as abandoned unless they end in time`
+      report(new OperationalError(text, { result, running: runningCount }))
+    }
     if (result.reason === "deadline" && this.limit.startedCount === 0) this.durations.forget()
     return result
   }
@@ -197,7 +203,7 @@ export class Drain {
     const message = this.tally.hasLooked
       ? `The drain was interrupted: ${table} can't be read any more`
       : `${this.given ? "Could not deliver: no event can be claimed in" : "Could not drain: can't read"} ${table}`
-    return new OperationalError(message, { cause, result })
+    return new OperationalError(`${message}: ${errorText(cause)}`, { cause, result })
   }
 }
 

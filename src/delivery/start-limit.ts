@@ -171,6 +171,11 @@ export class DrainLimit implements StartLimit {
     this.count++
   }
 
+  /** How many of them still run. */
+  get runningCount(): number {
+    return this.running.size
+  }
+
   /** @returns a handler whose durations are noted. */
   timed<Event>(handler: (event: Event) => Promise<void>): (event: Event) => Promise<void> {
     return async (event) => {

@@ -64,6 +64,19 @@ describe("the handler", () => {
     })
   })
 
+  it.each<[string, unknown]>([
+    ["of a queue", { Records: [{ ...recordOf("a", "1"), eventSource: "aws:sqs" }] }],
+    ["of nothing", {}],
+    ["of a schedule", { source: "aws.events", detail: {} }],
+    ["undefined", undefined],
+  ])("refuses an event %s", async (_, event) => {
+    const { deliver, handle } = handlerWith()
+    await expect(handle(event as never, context)).rejects.toThrow(
+      "The handler of a DynamoDB stream was invoked with",
+    )
+    expect(deliver).not.toHaveBeenCalled()
+  })
+
   it("rejects with what makes delivery impossible, and for records of another table", async () => {
     const { deliver, handle } = handlerWith()
     deliver.mockRejectedValue(new Error("no handlers"))

@@ -46,7 +46,8 @@ export type StreamHandler = (
  * ```
  */
 export function createStreamHandler(outbox: Pick<DynamoDBAwsSdkOutbox, "deliver">): StreamHandler {
-  return async ({ Records: records }, context) => {
+  return async (event, context) => {
+    const records = recordsOf(event)
     const due = records.filter((record) => mayBeDue(record, Date.now()))
     if (due.length === 0) return { batchItemFailures: [] }
     const { unclaimed } = await outbox.deliver(due.map(idOf), {
@@ -60,6 +61,22 @@ export function createStreamHandler(outbox: Pick<DynamoDBAwsSdkOutbox, "deliver"
     return { batchItemFailures: first === undefined ? [] : [{ itemIdentifier: first }] }
   }
 }
+
+/** Records of something else must not be taken for ones that need no work: their queue would drop them. */
+function recordsOf(event: DynamoDBStreamEvent): DynamoDBRecord[] {
+  const records: DynamoDBRecord[] | undefined = event?.Records
+  const source = Array.isArray(records) ? records.find(isOfAnotherSource)?.eventSource : described(event)
+  if (Array.isArray(records) && source === undefined) return records
+  throw new ValidationError(
+    `The handler of a DynamoDB stream was invoked with records of ${source}. Its event source mapping must be the outbox table's stream.`,
+  )
+}
+
+function isOfAnotherSource({ eventSource = STREAMS }: DynamoDBRecord): boolean {
+  return eventSource !== STREAMS
+}
+
+const STREAMS = "aws:dynamodb"
 
 /** A new event that is due, as far as the record shows. Without an image, the claim tells. */
 function mayBeDue({ eventName, dynamodb }: DynamoDBRecord, now: number): boolean {

@@ -8,6 +8,7 @@ export type WarningCode =
   | "OUTBOX_UNKNOWN_EVENT_KEY"
   | "OUTBOX_EMIT_OUTSIDE_TRANSACTION"
   | "OUTBOX_TRANSACTION_NOT_SENT"
+  | "OUTBOX_POLLING_ON_LAMBDA"
 
 /** Of causes beyond that many, none is told twice for certain: keys may come from anywhere. */
 const MOST_REMEMBERED = 1000
@@ -19,6 +20,16 @@ export function warnOnce(code: WarningCode, message: string, cause = message): v
   if (told.has(cause) || told.size >= MOST_REMEMBERED) return
   told.add(cause)
   process.emitWarning(message, { type: "OutboxWarning", code })
+}
+
+/** A function's environment stands still between two invocations, with whatever its poll loop has claimed. */
+export function warnIfOnLambda(): void {
+  if (!process.env?.AWS_LAMBDA_FUNCTION_NAME) return
+  warnOnce(
+    "OUTBOX_POLLING_ON_LAMBDA",
+    "An outbox with a poll loop was started in a Lambda function, where it stands still between two invocations. Use the option " +
+      "polling: false and drain(), unless you stop it within the same invocation.",
+  )
 }
 
 export function warnOfStopInsideHandler(): void {

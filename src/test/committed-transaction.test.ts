@@ -1,7 +1,7 @@
 /** Transactions that the helper commits itself: when it sends, what joins, and what is refused. */
 import type { TransactWriteCommand } from "@aws-sdk/lib-dynamodb"
 import { BatchSizeLimitError, OperationalError } from "outbox-event-bus"
-import { describe, expect, it, vi } from "vitest"
+import { describe, expect, it, onTestFinished, vi } from "vitest"
 import { deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
 import type { DynamoDBAwsSdkTransaction, TransactWriteItem } from "../transaction/collector.ts"
 import {
@@ -102,6 +102,34 @@ describe("a call with a client", () => {
     expect(sent).toEqual([[put("a")]])
   })
 
+  it("sends nothing if an emit was not awaited", async () => {
+    const { client, send } = recordingClient()
+    const { outbox } = createOutbox({}, { getCollector: current })
+    let emitted: Promise<unknown> | undefined
+    const done = withDynamoDBAwsSdkTransaction(
+      async (transaction) => {
+        transaction.push(put("a"))
+        // As the bus does: what it awaits comes before the publish.
+        emitted = Promise.resolve()
+          .then(() => {})
+          .then(() => outbox.publish([event("e1")]))
+          .catch((error: unknown) => error)
+      },
+      { client },
+    )
+    await expect(done).rejects.toThrow("without awaiting an emit, a push or an inner call")
+    expect(await emitted).toMatchObject({ message: expect.stringContaining("Too late for this transaction") })
+    expect(send).not.toHaveBeenCalled()
+  })
+
+  it("needs no timer that tests may have replaced", async () => {
+    vi.useFakeTimers()
+    onTestFinished(() => void vi.useRealTimers())
+    const { client, sent } = recordingClient()
+    await withDynamoDBAwsSdkTransaction(async ({ push }) => push(put("a")), { client })
+    expect(sent).toEqual([[put("a")]])
+  })
+
   it("shows how many places are left, and refuses the 101st item where it is pushed", async () => {
     const { client, sent } = recordingClient()
     const full = withDynamoDBAwsSdkTransaction(
@@ -111,7 +139,9 @@ describe("a call with a client", () => {
           transaction.push(put(`${i}`))
         }
         expect(transaction.placesLeft).toBe(0)
-        expect(() => transaction.push(put("too many"))).toThrow(BatchSizeLimitError)
+        const pushMore = () => transaction.push(put("too many"))
+        expect(pushMore).toThrow(BatchSizeLimitError)
+        expect(pushMore).toThrow("Cannot push item 101: the transaction already holds 100 items")
       },
       { client },
     )
@@ -174,7 +204,12 @@ describe("a call inside another one that has a client", () => {
       },
       { client },
     )
-    await expect(done).rejects.toMatchObject({ name: "OperationalError", cause })
+    await expect(done).rejects.toMatchObject({
+      message: expect.stringContaining(
+        "an inner call of withDynamoDBAwsSdkTransaction, which had joined it, has failed",
+      ),
+      cause,
+    })
     expect(send).not.toHaveBeenCalled()
   })
 
@@ -188,7 +223,7 @@ describe("a call inside another one that has a client", () => {
       },
       { client },
     )
-    await expect(done).rejects.toThrow("has failed or was not awaited")
+    await expect(done).rejects.toThrow("without awaiting an emit, a push or an inner call")
     gate.resolve()
     expect(send).not.toHaveBeenCalled()
   })

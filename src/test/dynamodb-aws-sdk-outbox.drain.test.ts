@@ -1,6 +1,6 @@
 /** drain() and deliver() of the class, on a mocked client. */
 import { OperationalError, ValidationError } from "outbox-event-bus"
-import { describe, expect, it, vi } from "vitest"
+import { describe, expect, it, onTestFinished, vi } from "vitest"
 import { deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { dynamodbAwsSdkTransactionStorage } from "../transaction-storage.ts"
 import { NOW, pass, useFakeClock } from "./fake-clock.fixture.ts"
@@ -152,8 +152,23 @@ describe("an outbox without polling", () => {
 
 it("an outbox with polling has no drain", async () => {
   const { outbox } = createOutbox()
-  await expect(outbox.drain()).rejects.toThrow("drain() is for an outbox with the option polling: false")
-  await expect(outbox.deliver(["a"])).rejects.toThrow(
-    "deliver() is for an outbox with the option polling: false",
-  )
+  const refusal = "() and the stream handler are for an outbox with the option polling: false"
+  await expect(outbox.drain()).rejects.toThrow(`drain${refusal}`)
+  await expect(outbox.deliver(["a"])).rejects.toThrow(`deliver${refusal}`)
+})
+
+it("a poll loop in a Lambda function causes a process warning", async () => {
+  const emitWarning = vi.spyOn(process, "emitWarning").mockImplementation(() => {})
+  vi.stubEnv("AWS_LAMBDA_FUNCTION_NAME", "orders")
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const drained = without()
+  drained.start()
+  expect(emitWarning).not.toHaveBeenCalled()
+  const { outbox, start } = createOutbox()
+  start()
+  await outbox.stop()
+  expect(emitWarning).toHaveBeenCalledExactlyOnceWith(expect.stringContaining("polling: false"), {
+    type: "OutboxWarning",
+    code: "OUTBOX_POLLING_ON_LAMBDA",
+  })
 })

@@ -16,8 +16,8 @@ import type {
 import { EventStatus } from "outbox-event-bus"
 import type { Item } from "../item/event-item.ts"
 import { numberOf } from "../item/stored-value.ts"
+import { turnOfTheEventLoop } from "../process/event-loop.ts"
 import type { TransactWriteItem } from "../transaction/collector.ts"
-import { turnOfTheEventLoop } from "./event-loop.ts"
 import { holds, type Placeholders, projected, updated } from "./expression.ts"
 import { readBack } from "./read-back.ts"
 

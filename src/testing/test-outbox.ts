@@ -11,10 +11,13 @@ import {
 import type { DynamoDBAwsSdkOutboxConfig } from "../config.ts"
 import { DynamoDBAwsSdkOutbox } from "../dynamodb-aws-sdk-outbox.ts"
 import { type Item, readItem, toFailedEvent } from "../item/event-item.ts"
+import { turnOfTheEventLoop } from "../process/event-loop.ts"
 import type { DynamoDBAwsSdkTransactionCollector, TransactWriteItem } from "../transaction/collector.ts"
-import { turnOfTheEventLoop } from "./event-loop.ts"
 import { MemoryTable } from "./memory-table.ts"
 import { readBack } from "./read-back.ts"
+
+/** No real table's: code under test may send its transactions by a client of its own. */
+const DEFAULT_TABLE_NAME = "table-of-a-test-outbox"
 
 /** Options of {@link TestOutbox}: those of the outbox, all optional. */
 export interface TestOutboxOptions extends Partial<Omit<DynamoDBAwsSdkOutboxConfig, "client">> {
@@ -71,7 +74,7 @@ export class TestOutbox extends DynamoDBAwsSdkOutbox {
    * @throws {ConfigurationError} as the real outbox does.
    */
   constructor(options: TestOutboxOptions = {}) {
-    const tableName = options.tableName ?? "outbox"
+    const tableName = options.tableName ?? DEFAULT_TABLE_NAME
     const published: BusEvent[] = []
     const delivered: BusEvent[] = []
     const failed: FailedBusEvent[] = []

@@ -7,10 +7,15 @@ const put = (item: Put["Item"], more: Partial<Put> = {}): TransactWriteItem => (
   Put: { TableName: "orders", Item: item, ...more },
 })
 
-function errorOf(items: TransactWriteItem[], reasons: object[], events: [number, string][] = []) {
+function errorOf(
+  items: TransactWriteItem[],
+  reasons: object[],
+  events: [number, string][] = [],
+  isRead = false,
+) {
   const cause = Object.assign(new Error("canceled"), { CancellationReasons: reasons })
   const eventIds = new Map(events.map(([position, id]) => [items[position] as TransactWriteItem, id]))
-  return { error: canceledError(cause, items, eventIds), cause }
+  return { error: canceledError(cause, { items, eventIds, isRead }), cause }
 }
 
 const FAILED = { Code: "ConditionalCheckFailed", Message: "The conditional request failed" }
@@ -88,12 +93,32 @@ describe("the error of a canceled transaction", () => {
     expect(error.message).toContain(": ItemCollectionSizeLimitExceeded.")
   })
 
+  it("tells a repetition from any other refusal", () => {
+    const items = [put({ id: "o1" }), put({ id: "e1" }, { TableName: "outbox" })]
+    const isRepetition = (...reasons: object[]) => errorOf(items, reasons, [[1, "e1"]]).error.isRepetition
+    expect(isRepetition(FINE, FAILED)).toBe(true)
+    expect(isRepetition(FAILED, FAILED)).toBe(false)
+    expect(isRepetition(FAILED, FINE)).toBe(false)
+    expect(isRepetition(FINE, { Code: "TransactionConflict" })).toBe(false)
+    expect(isRepetition()).toBe(false)
+  })
+
+  it("does not claim that nothing is stored where the function may have sent the items itself", () => {
+    const items = [put({ id: "e1" }, { TableName: "outbox" })]
+    const { message } = errorOf(items, [FAILED], [[0, "e1"]], true).error
+    expect(message).toContain("if its function has sent them itself, they are stored")
+    expect(message).not.toContain("nothing of it is stored")
+    expect(errorOf([put({ id: "o" })], [FAILED], [], true).error.message).toContain("nothing of it is stored")
+  })
+
   it("says so where DynamoDB does not tell, or tells of more writes than there are", () => {
     expect(errorOf([put({ id: "a" })], []).error.message).toContain(
       "DynamoDB does not say which write was refused",
     )
     expect(errorOf([], [FAILED]).error.refused).toEqual([])
-    expect(canceledError(new Error("no reasons"), [], new Map()).refused).toEqual([])
+    expect(
+      canceledError(new Error("no reasons"), { items: [], eventIds: new Map(), isRead: false }).refused,
+    ).toEqual([])
   })
 })
 

@@ -1,7 +1,7 @@
 /** Reads DynamoDB's `TransactionCanceledException`: which writes were refused, and why, in words. */
 import { quoted, shown } from "../process/shown.ts"
 import type { TransactWriteItem } from "./collector.ts"
-import { type RefusedWrite, TransactionCanceledError } from "./transaction-errors.ts"
+import { isStoredEvent, type RefusedWrite, TransactionCanceledError } from "./transaction-errors.ts"
 
 interface CancellationReason {
   Code?: string
@@ -13,11 +13,18 @@ export function codesOf(error: unknown): string[] {
   return reasonsOf(error).flatMap(({ Code }) => (Code === undefined || Code === "None" ? [] : [Code]))
 }
 
-/** @param eventIds - The ids of those items that are events. */
+/** A transaction, as far as its error has to know it. */
+export interface SentTransaction {
+  readonly items: readonly TransactWriteItem[]
+  /** The ids of those items that are events. */
+  readonly eventIds: ReadonlyMap<TransactWriteItem, string>
+  /** Somebody has read the items, and may have sent them. */
+  readonly isRead: boolean
+}
+
 export function canceledError(
   error: unknown,
-  items: readonly TransactWriteItem[],
-  eventIds: ReadonlyMap<TransactWriteItem, string>,
+  { items, eventIds, isRead }: SentTransaction,
 ): TransactionCanceledError {
   const reasons = reasonsOf(error)
   const refused = reasons.flatMap(({ Code }, position) => {
@@ -27,11 +34,11 @@ export function canceledError(
   })
   const texts = refused.map((write) => sentenceOf(write, reasons[write.position]?.Message))
   const which = texts.length > 0 ? texts.join("; ") : "DynamoDB does not say which write was refused"
-  return new TransactionCanceledError(
-    `The transaction was canceled, nothing of it is stored: ${which}.`,
-    refused,
-    error,
-  )
+  const isSentTwice = isRead && refused.some(isStoredEvent)
+  const what = isSentTwice
+    ? "The transaction was canceled. Its items were read before: if its function has sent them itself, they are stored; leave that to the helper"
+    : "The transaction was canceled, nothing of it is stored"
+  return new TransactionCanceledError(`${what}: ${which}.`, refused, error)
 }
 
 function reasonsOf(error: unknown): CancellationReason[] {

@@ -62,6 +62,15 @@ export function assertRoomFor(
   throw additional > MAX_TRANSACTION_ITEMS ? error : saying(fullCollector(additional, held), error)
 }
 
+/** For the item that no longer fits. */
+export function fullTransaction(count: number): BatchSizeLimitError {
+  const limit = MAX_TRANSACTION_ITEMS
+  return saying(
+    `Cannot push item ${count}: the transaction already holds ${limit} items, as many as DynamoDB allows.`,
+    new BatchSizeLimitError(limit, count),
+  )
+}
+
 function fullCollector(additional: number, held: number): string {
   return (
     `Cannot publish ${additional} ${additional === 1 ? "event" : "events"}: the transaction's collector already holds ` +

@@ -10,7 +10,7 @@ import { refuse } from "../config.ts"
 import { isNamed, wrongTable } from "../database/dynamodb-errors.ts"
 import { RequestDeadline } from "../database/request-deadline.ts"
 import { MAX_DELAY_MS } from "../process/background-timer.ts"
-import { canceledError, codesOf } from "./canceled.ts"
+import { canceledError, codesOf, type SentTransaction } from "./canceled.ts"
 import type { TransactWriteItem } from "./collector.ts"
 import { TransactionOutcomeUnknownError } from "./transaction-errors.ts"
 
@@ -86,6 +86,7 @@ export class Commit {
   /**
    * @param items - At least one, at most 100.
    * @param eventIds - The ids of those items that are events.
+   * @param isRead - Somebody has read the items, and may have sent them.
    * @throws {TransactionCanceledError} when DynamoDB has refused it.
    * @throws {TransactionOutcomeUnknownError} when no response has come within the bound.
    * @throws {ConfigurationError} for an outbox table that can't be one.
@@ -93,7 +94,9 @@ export class Commit {
   async send(
     items: readonly TransactWriteItem[],
     eventIds: ReadonlyMap<TransactWriteItem, string>,
+    isRead = false,
   ): Promise<void> {
+    const sent = { items, eventIds, isRead }
     const endsAt = performance.now() + this.retryForMs
     const deadline = new RequestDeadline(MAX_DELAY_MS)
     const input = { TransactItems: [...items], ClientRequestToken: this.token }
@@ -106,25 +109,20 @@ export class Commit {
         return
       } catch (error) {
         const outcome = outcomeOf(error)
-        if (outcome === "refused") throw readable(error, items, eventIds)
+        if (outcome === "refused") throw readable(error, sent)
         // Had an earlier try been carried out, DynamoDB would recognise the token rather than cancel.
         if (isNamed(error, "TransactionCanceledException")) mayBeStored = false
         mayBeStored ||= outcome === "unknown"
         const pauseMs = Math.random() * Math.min(PAUSE_MS.longest, PAUSE_MS.first * 2 ** tries)
-        if (performance.now() + pauseMs >= endsAt) throw this.givenUp(error, mayBeStored, items, eventIds)
+        if (performance.now() + pauseMs >= endsAt) throw this.givenUp(error, mayBeStored, sent)
         await new Promise((resolve) => setTimeout(resolve, pauseMs))
       }
     }
   }
 
-  private givenUp(
-    error: unknown,
-    mayBeStored: boolean,
-    items: readonly TransactWriteItem[],
-    eventIds: ReadonlyMap<TransactWriteItem, string>,
-  ): Error {
+  private givenUp(error: unknown, mayBeStored: boolean, sent: SentTransaction): Error {
     if (mayBeStored) return new TransactionOutcomeUnknownError(this.token, error)
-    if (isNamed(error, "TransactionCanceledException")) return canceledError(error, items, eventIds)
+    if (isNamed(error, "TransactionCanceledException")) return canceledError(error, sent)
     const waited = `within ${this.retryForMs} ms (retryForMs)`
     return new OperationalError(
       `DynamoDB did not accept the transaction ${waited}; nothing of it is stored`,
@@ -171,14 +169,11 @@ function hasNoResponse(error: unknown): boolean {
   return $metadata?.attempts !== undefined || (typeof code === "string" && /^E[A-Z]+$/.test(code))
 }
 
-function readable(
-  error: unknown,
-  items: readonly TransactWriteItem[],
-  eventIds: ReadonlyMap<TransactWriteItem, string>,
-): unknown {
+function readable(error: unknown, sent: SentTransaction): unknown {
+  const { items, eventIds } = sent
   const eventTable = items.find((item) => eventIds.has(item))?.Put?.TableName
   const wrong: ConfigurationError | undefined =
     eventTable === undefined ? undefined : wrongTable(error, eventTable)
   if (wrong) return wrong
-  return isNamed(error, "TransactionCanceledException") ? canceledError(error, items, eventIds) : error
+  return isNamed(error, "TransactionCanceledException") ? canceledError(error, sent) : error
 }

@@ -23,7 +23,9 @@ export interface RefusedWrite {
  * ```ts
  * catch (error) {
  *   if (!(error instanceof TransactionCanceledError)) throw error
- *   if (error.refused.some(({ tableName }) => tableName === "orders")) return { statusCode: 409 }
+ *   const isTaken = error.refused.some(({ tableName, code }) => tableName === "orders" && code === "ConditionalCheckFailed")
+ *   if (isTaken) return { statusCode: 409 }
+ *   throw error
  * }
  * ```
  */
@@ -41,6 +43,18 @@ export class TransactionCanceledError extends OperationalError {
     super(message, { cause, refused })
     this.refused = refused
   }
+
+  /**
+   * All that was refused are events whose ids are in the table already: the same transaction, with ids of yours, has been committed
+   * before. A handler that emits, and runs again after it has committed, can take that for success.
+   */
+  get isRepetition(): boolean {
+    return this.refused.length > 0 && this.refused.every(isStoredEvent)
+  }
+}
+
+export function isStoredEvent({ eventId, code }: RefusedWrite): boolean {
+  return eventId !== undefined && code === "ConditionalCheckFailed"
 }
 
 /**

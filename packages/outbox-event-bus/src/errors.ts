@@ -78,6 +78,12 @@ export abstract class OutboxError<TContext extends OutboxErrorContext = OutboxEr
 
   /** What was given as context, the `cause` included. Not enumerable. */
   declare context?: TContext
+  /** The id of the event that the error is about, where it is known. */
+  declare readonly eventId?: string
+  /** The type of that event. */
+  declare readonly eventType?: string
+  /** The attempt that has failed. */
+  declare readonly attempt?: number
 
   /**
    * @param message - what went wrong
