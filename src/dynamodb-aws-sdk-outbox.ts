@@ -114,7 +114,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     // A missing table is refused when it starts, once, rather than reported by every poll.
     const createDelivery = () => new Delivery(this.operations(), this.config)
     this.deliveries = new Deliveries(createDelivery, this.deadline, this.abandoned, this.errors)
-    const createDrain: DrainFactory = (...limits) => new Drain(this.operations(), this.config, ...limits)
+    const createDrain: DrainFactory = (...limits) =>
+      new Drain(this.operations(), this.config, () => this.abandoned.idle(), ...limits)
     this.drains = new Drains(createDrain, this.deadline, this.abandoned, this.errors)
   }
 
@@ -354,8 +355,8 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
 
   /** active → created: claimed, but not started. */
   private async release({ lease }: Claim): Promise<Settlement | undefined> {
-    const isWritten = await this.settle(lease, transitions.release(this.config.tableName, lease))
-    return isWritten ? "released" : undefined
+    const outcome = await this.settle(lease, transitions.release(this.config.tableName, lease))
+    return isWritten(outcome) ? "released" : undefined
   }
 
   /** active → created: nobody here can handle it now, so it is due a little later, for whichever worker. */
@@ -369,8 +370,9 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   private async complete({ lease, storedOccurredAt }: Claim): Promise<Settlement | undefined> {
     this.deadline.handlerEnded()
     const event = { id: lease.id, occurredAt: storedOccurredAt }
-    const isWritten = await this.settle(lease, transitions.complete(this.config.tableName, event, Date.now()))
-    return isWritten ? "delivered" : undefined
+    const outcome = await this.settle(lease, transitions.complete(this.config.tableName, event, Date.now()))
+    // Where it is refused, an earlier try has completed it, or somebody has deleted it: the handler has succeeded all the same.
+    return outcome === undefined ? undefined : "delivered"
   }
 
   /** active → created or failed: the handler has thrown `error`; or created, not counted, if that asks for it. */
@@ -379,9 +381,9 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     if (asksForRelease(error)) return this.postpone(claim)
     const { lease, event, occurredAt, retryCount } = claim
     const attempt = this.failedAttempt(error, retryCount, occurredAt, lease.dueAt)
-    const isWritten = await this.settle(lease, transitions.fail(this.config.tableName, lease, attempt))
-    this.errors.attemptFailed(error, event, isWritten ? attempt : undefined)
-    return isWritten ? settlementOf(attempt) : undefined
+    const outcome = await this.settle(lease, transitions.fail(this.config.tableName, lease, attempt))
+    this.errors.attemptFailed(error, event, isWritten(outcome) ? attempt : undefined)
+    return isWritten(outcome) ? settlementOf(attempt) : undefined
   }
 
   /** active → created or failed: the lease has expired, so the attempt counts as failed. */
@@ -434,12 +436,15 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
 
   /**
    * Writes what became of a claim. Given up at the first error, the event would be delivered once more.
-   * @returns whether it was written.
+   * @returns undefined if no try succeeded.
    */
-  private async settle(lease: Lease, input: UpdateCommandInput): Promise<boolean> {
-    const outcome = await this.requests.writePersistently(input, (error) =>
+  private settle(lease: Lease, input: UpdateCommandInput): Promise<WriteOutcome | undefined> {
+    return this.requests.writePersistently(input, (error) =>
       this.errors.requestFailed("settle", lease.id, error),
     )
-    return typeof outcome === "object"
   }
+}
+
+function isWritten(outcome: WriteOutcome | undefined): boolean {
+  return typeof outcome === "object"
 }

@@ -3,8 +3,9 @@
  * what was collected if it is given a client.
  */
 import { AsyncLocalStorage } from "node:async_hooks"
-import { OperationalError } from "outbox-event-bus"
+import { OperationalError, ValidationError } from "outbox-event-bus"
 import { turnOfTheEventLoop } from "./process/event-loop.ts"
+import { described } from "./process/shown.ts"
 import { warnOnce } from "./process/warnings.ts"
 import {
   type DynamoDBAwsSdkTransaction,
@@ -72,7 +73,7 @@ export const dynamodbAwsSdkTransactionStorage: AsyncLocalStorage<DynamoDBAwsSdkT
  * @returns what `fn` resolves with.
  * @throws {TransactionCanceledError} when DynamoDB has refused the transaction: which writes, and why. Nothing is stored.
  * @throws {TransactionOutcomeUnknownError} when no response came within `retryForMs`: everything is stored, or nothing.
- * @throws {BatchSizeLimitError} for more than 100 items.
+ * @throws {BatchSizeLimitError} (`push`) for more than 100 items.
  * @throws {OperationalError} for a call that can't join, or a transaction that a call which had joined has failed in.
  * @throws {ConfigurationError} for an option that is not allowed, before `fn` is called.
  * @example
@@ -90,10 +91,10 @@ export async function withDynamoDBAwsSdkTransaction<T>(
   fn: (collector: DynamoDBAwsSdkTransaction) => Promise<T>,
   options?: CommitOptions,
 ): Promise<T> {
-  const commit = options && new Commit(options)
   const store = storage.getStore()
   const outer = store && transactions.get(store)
-  if (outer?.commit) return join(outer, fn, commit)
+  if (outer?.commit) return join(outer, fn, options)
+  const commit = options && new Commit(options)
   if (commit && store) {
     throw new OperationalError(
       "withDynamoDBAwsSdkTransaction was called with a client inside a transaction that its caller sends, so it can't commit by " +
@@ -156,10 +157,11 @@ function notAwaited(): OperationalError {
 async function join<T>(
   transaction: Transaction,
   fn: (collector: DynamoDBAwsSdkTransaction) => Promise<T>,
-  commit: Commit | undefined,
+  options: CommitOptions | undefined,
 ): Promise<T> {
   transaction.joined++
   try {
+    const commit = options && new Commit(options)
     assertSendable(transaction)
     if (commit?.hasOwnToken) {
       throw new OperationalError(
@@ -187,7 +189,7 @@ function collectorOf(
   const collector: DynamoDBAwsSdkTransaction = {
     push: (item) => {
       assertSendable(transaction)
-      assertPlaceLeft(transaction)
+      if (transaction.commit) assertPushable(item, transaction)
       transaction.items.push(item)
       if (transaction.state === "ended") expectRead(transaction)
     },
@@ -196,7 +198,9 @@ function collectorOf(
       if (call === "joined without a client") throw new OperationalError(SENT_BY_OUTER)
       transaction.isRead = true
       wasRead(transaction)
-      return transaction.items
+      if (!transaction.commit) return transaction.items
+      // What is added past `push` would not be checked.
+      return Object.freeze([...transaction.items]) as TransactWriteItem[]
     },
     get placesLeft() {
       return Math.max(0, MAX_TRANSACTION_ITEMS - transaction.items.length)
@@ -210,11 +214,14 @@ const SENT_BY_OUTER =
   "This call of withDynamoDBAwsSdkTransaction has joined an outer one, which has a client and sends everything: it must not send " +
   "collector.items. Give this call a client, too, and leave the sending to the helper."
 
-/** Where the caller sends, more than 100 items are DynamoDB's to refuse. */
-function assertPlaceLeft(transaction: Transaction): void {
-  const count = transaction.items.length + 1
-  if (!transaction.commit || count <= MAX_TRANSACTION_ITEMS) return
-  throw fullTransaction(count)
+/** Where the caller sends, all of this is DynamoDB's to refuse. */
+function assertPushable(item: TransactWriteItem, { items }: Transaction): void {
+  const count = items.length + 1
+  if (count > MAX_TRANSACTION_ITEMS) throw fullTransaction(count)
+  if (typeof item === "object" && item !== null) return
+  throw new ValidationError(
+    `Cannot push item ${count}: it is ${described(item)}. Allowed: a TransactWriteItem, such as { Put: { TableName, Item } }.`,
+  )
 }
 
 /** @throws {OperationalError} when what is pushed now would be stored nowhere. */

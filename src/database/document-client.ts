@@ -27,6 +27,22 @@ export function documentClientFor(client: DynamoDBClient): DynamoDBDocumentClien
   return documentClient
 }
 
+/**
+ * A document client with the options of the caller's: those that the client's configuration has already, which stays as it is. What
+ * is no real client, or has a `send` of its own, as in tests, is used as it is.
+ */
+export function sharedDocumentClient(
+  client: DynamoDBClient | DynamoDBDocumentClient,
+): DynamoDBDocumentClient {
+  const config = client.config as { translateConfig?: TranslateConfig } | undefined
+  const isReady = client instanceof DynamoDBDocumentClient || Object.hasOwn(client, "send")
+  if (isReady || !config || !("middlewareStack" in client)) return client as DynamoDBDocumentClient
+  const hadOptions = "translateConfig" in config
+  const documentClient = DynamoDBDocumentClient.from(client as DynamoDBClient, config.translateConfig)
+  if (!hadOptions) delete config.translateConfig
+  return documentClient
+}
+
 function makeFrom(client: DynamoDBClient): DynamoDBDocumentClient {
   // A bare client has no configuration, and only those of which a document client was made have these options.
   const config = client.config as { translateConfig?: TranslateConfig } | undefined

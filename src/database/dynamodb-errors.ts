@@ -18,10 +18,15 @@ const WRONG_KEY =
 
 /**
  * @param error - What a request was rejected with.
+ * @param position - Where the table's item is in a transaction; default: anywhere.
  * @returns the error that says what the table's key must be, if that is the reason.
  */
-export function wrongTable(error: unknown, tableName: string | undefined): ConfigurationError | undefined {
-  if (!messagesOf(error).some((message) => WRONG_KEY.test(message))) return undefined
+export function wrongTable(
+  error: unknown,
+  tableName: string | undefined,
+  position?: number,
+): ConfigurationError | undefined {
+  if (!messagesOf(error, position).some((message) => WRONG_KEY.test(message))) return undefined
   return new ConfigurationError(
     `Table "${tableName}" can't be an outbox: its primary key must be the string attribute "id" alone, without a sort key. ` +
       "An outbox needs a table of its own; transactions can span tables.",
@@ -29,11 +34,12 @@ export function wrongTable(error: unknown, tableName: string | undefined): Confi
   )
 }
 
-function messagesOf(error: unknown): string[] {
+function messagesOf(error: unknown, position: number | undefined): string[] {
   if (isNamed(error, "ValidationException")) return [(error as Error).message]
   if (!isNamed(error, "TransactionCanceledException")) return []
   const { CancellationReasons: reasons = [] } = error as {
     CancellationReasons?: { Code?: string; Message?: string }[]
   }
-  return reasons.flatMap(({ Code, Message }) => (Code === "ValidationError" && Message ? [Message] : []))
+  const ofItem = position === undefined ? reasons : reasons.slice(position, position + 1)
+  return ofItem.flatMap(({ Code, Message }) => (Code === "ValidationError" && Message ? [Message] : []))
 }

@@ -25,10 +25,12 @@ function createDrain({ bounds = {}, given, ...options }: Options = {}) {
   const client = { send: () => {} } as never
   const config = resolveConfig({ client, tableName: "outbox", processingTimeoutMs: 10_000, ...options })
   const durations = new HandlerDurations()
+  const claimsUndone = vi.fn(async () => {})
   const limit = new DrainLimit(bounds, durations)
   const drain = new Drain(
     operations,
     config,
+    claimsUndone,
     limit,
     durations,
     given?.map((id) => ({ id })),
@@ -43,7 +45,7 @@ function createDrain({ bounds = {}, given, ...options }: Options = {}) {
       },
       (error) => void errors.push(error),
     )
-  return { table, operations, drain, durations, run, started, errors }
+  return { table, operations, drain, durations, claimsUndone, run, started, errors }
 }
 
 const names = (count: number) => Array.from({ length: count }, (_, i) => `e${String(i).padStart(3, "0")}`)
@@ -102,6 +104,29 @@ describe("a drain", () => {
     expect(started).toEqual(["a", "b"])
   })
 
+  it("looks again where a page was read while handlers ran, though nothing runs any more", async () => {
+    const { table, run, started } = createDrain({ concurrency: 5 })
+    table.putAll(["a"])
+    table.latencyMs.due = 30
+    const result = await outcomeAfter(
+      5000,
+      run(async (id) => {
+        await delay(10)
+        if (id === "a") table.put({ id: "b" })
+      }),
+    )
+    expect(result).toMatchObject({ delivered: 2, reason: "empty" })
+    expect(started).toEqual(["a", "b"])
+  })
+
+  it("ends when claims of unknown outcome are undone", async () => {
+    const { run, claimsUndone } = createDrain()
+    claimsUndone.mockImplementation(() => delay(500))
+    const running = run()
+    expect(await outcomeAfter(499, running)).toBeUndefined()
+    expect(await outcomeAfter(1, running)).toMatchObject({ reason: "empty" })
+  })
+
   it("looks three times for what other workers are about to take, with pauses", async () => {
     const { table, operations, run } = createDrain()
     table.putAll(names(5))
@@ -146,7 +171,7 @@ describe("a drain", () => {
         run(() => delay(50)),
       ),
     ).toMatchObject({
-      message: 'The drain was interrupted: table "outbox" can\'t be read any more: gone',
+      message: 'The drain of table "outbox" was interrupted: gone',
       context: { result: { delivered: 1 } },
     })
   })
@@ -210,6 +235,27 @@ describe("before a deadline", () => {
       message: 'Could not drain: can\'t read table "outbox": No response came before the deadline',
       cause: { message: "No response came before the deadline" },
     })
+  })
+
+  it("rejects where requests fail so slowly that its time is up", async () => {
+    const { operations, run } = createDrain({ bounds: { deadline: at(1300) } })
+    const fail = async () => {
+      await delay(900)
+      throw new Error("slow")
+    }
+    operations.stuck.mockImplementation(fail)
+    operations.due.mockImplementation(fail)
+    expect(await outcomeAfter(1300, run())).toMatchObject({ name: "OperationalError" })
+  })
+
+  it("resolves where it is only recovering", async () => {
+    const { operations, run } = createDrain({ bounds: { deadline: at(2000) } })
+    operations.stuck.mockImplementation(async () => ({ rows: names(50).map((id) => ({ id })), next: {} }))
+    operations.recover.mockImplementation(async () => {
+      await delay(300)
+      return "retried"
+    })
+    expect(await outcomeAfter(2000, run())).toMatchObject({ delivered: 0, reason: "deadline" })
   })
 
   it("keeps no timer of its own when it has ended", async () => {

@@ -53,16 +53,20 @@ export class Drain {
   private reason: DrainResult["reason"] | undefined
   /** Resolves when everything has ended, what outlasts the deadline included. */
   settled: Promise<void> = Promise.resolve()
+  /** The index was asked for. */
+  private hasTried = false
   private timer: NodeJS.Timeout | undefined
   private runOutOfTime: () => void = () => {}
 
   /**
    * @param operations - Those of the outbox.
+   * @param claimsUndone - Resolves when claims of unknown outcome are undone, as far as they can be.
    * @param given - The rows to deliver; default: all that are due.
    */
   constructor(
     operations: EventOperations & StuckEvents,
     private readonly config: ResolvedConfig,
+    private readonly claimsUndone: () => Promise<void>,
     private readonly limit: DrainLimit,
     private readonly durations: HandlerDurations,
     given?: readonly Row[],
@@ -111,10 +115,10 @@ export class Drain {
       clearTimeout(this.timer)
       this.limit.end()
     }
-    if (!this.given && this.reason === undefined && !this.tally.hasLooked) {
+    const result = this.result
+    if (this.hasTried && !this.tally.hasLooked && result.reason === "deadline") {
       throw this.failure(new OperationalError("No response came before the deadline"))
     }
-    const result = this.result
     const { runningCount } = this.limit
     if (runningCount > 0) {
       const text = `The drain has ended at its deadline while ${runningCount} handlers were still running: their events count as abandoned unless they end in time`
@@ -151,20 +155,25 @@ export class Drain {
       this.reason ??= this.limit.isReached ?? "empty"
       this.recovery?.stop()
       await this.relay.stop()
+      await this.claimsUndone()
     }
   }
 
   private async deliver(handler: Handler, report: ErrorHandler): Promise<void> {
     for (let inVain = 0; inVain < LOOKS_IN_VAIN && !this.limit.isReached; ) {
+      this.hasTried = !this.given
       await this.recovery?.runIfDue().catch((error) => report(new MaintenanceError(error)))
       const startedBefore = this.limit.startedCount
       const until = this.given ? Number.POSITIVE_INFINITY : pollUntil(this.config.processingTimeoutMs)
       const outcome = await this.relay.handleDue(handler, until)
       if (outcome === "unfinished") continue
-      if (outcome === "done" && !this.relay.isBusy) return
-      // Handlers may emit, and what waits behind a suspect starts after it.
+      const hasStarted = this.limit.startedCount > startedBefore
+      // Handlers may emit after the last page was read; with concurrency 1, that is read after the last of them.
+      const mayHaveMissed = hasStarted && this.config.concurrency > 1 && !this.given
+      if (outcome === "done" && !this.relay.isBusy && !mayHaveMissed) return
+      // What waits behind a suspect starts after it.
       await this.relay.idle()
-      inVain = this.limit.startedCount > startedBefore ? 0 : inVain + 1
+      inVain = hasStarted ? 0 : inVain + 1
       if (outcome === "unsure") await pause(LOOK_AGAIN_MS)
     }
   }
@@ -201,7 +210,7 @@ export class Drain {
     if (cause instanceof OutboxError && !(cause instanceof OperationalError)) return cause
     const table = `table ${quoted(this.config.tableName)}`
     const message = this.tally.hasLooked
-      ? `The drain was interrupted: ${table} can't be read any more`
+      ? `The drain of ${table} was interrupted`
       : `${this.given ? "Could not deliver: no event can be claimed in" : "Could not drain: can't read"} ${table}`
     return new OperationalError(`${message}: ${errorText(cause)}`, { cause, result })
   }

@@ -73,16 +73,18 @@ export class Drains {
   }
 
   private async run(bounds: DrainBounds, rows?: readonly Row[]) {
-    const { handler } = this
-    if (!handler)
-      throw new OperationalError("There are no handlers to deliver to. Call start() of the bus first.")
     if (this.isCalledByHandler) {
       throw new OperationalError(
         "A handler can't drain the outbox that has called it: it would wait for itself.",
       )
     }
+    // Only then: a stop that comes in the same turn must find the drain.
+    if (this.stopping) await this.stopping
+    const { handler } = this
+    if (!handler) {
+      throw new OperationalError("There are no handlers to deliver to. Call start() of the bus first.")
+    }
     const drain = this.create(new DrainLimit(bounds, this.durations), this.durations, rows)
-    await this.stopping
     this.running.add(drain)
     const ended = this.context.run(() => drain.run(handler, this.errors.report))
     void drain.settled.finally(() => this.running.delete(drain))

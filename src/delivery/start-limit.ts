@@ -1,5 +1,6 @@
 /** How many handlers may still start: what a stop, or a drain, leaves to a relay. */
 import { ValidationError } from "outbox-event-bus"
+import { MAX_DELAY_MS } from "../process/background-timer.ts"
 import { described } from "../process/shown.ts"
 import type { HandlerDurations } from "./handler-durations.ts"
 
@@ -65,7 +66,7 @@ export interface DeliveryBounds {
 export interface DrainBounds extends DeliveryBounds {
   /**
    * Only events that have been due for so long are delivered: a sweeper beside a stream leaves it the new ones, and ends although
-   * events keep coming. Milliseconds, at least 0.
+   * events keep coming. Milliseconds, from 0 to 2147483647 (24.8 days).
    * @default 0
    */
   dueForMs?: number | undefined
@@ -78,9 +79,8 @@ export class DrainLimit implements StartLimit {
   readonly dueForMs: number
   private count = 0
   private isAborted = false
-  /** When the handlers that run have started, on the clock of `performance`, the oldest first. */
-  private readonly running = new Set<{ readonly at: number }>()
-  private endedAt = Number.POSITIVE_INFINITY
+  private running = 0
+  private hasEnded = false
   private readonly signal: AbortSignal | undefined
   private readonly deadline: Deadline | undefined
   private readonly maxEvents: number
@@ -98,8 +98,8 @@ export class DrainLimit implements StartLimit {
     if (signal !== undefined && typeof signal?.addEventListener !== "function") {
       refuse("signal", signal, "an AbortSignal")
     }
-    if (typeof dueForMs !== "number" || !(dueForMs >= 0)) {
-      refuse("dueForMs", dueForMs, "a number of milliseconds of at least 0")
+    if (typeof dueForMs !== "number" || !(dueForMs >= 0 && dueForMs <= MAX_DELAY_MS)) {
+      refuse("dueForMs", dueForMs, `a number of milliseconds from 0 to ${MAX_DELAY_MS}`)
     }
     this.dueForMs = dueForMs
     this.signal = signal
@@ -147,13 +147,7 @@ export class DrainLimit implements StartLimit {
 
   /** Until no handler may start any more, in milliseconds. */
   get leftToStartMs(): number {
-    return this.leftToHandleMs - this.likelyMs
-  }
-
-  /** What a handler is likely to take: as long as the longest one lately, or one that still runs. */
-  private get likelyMs(): number {
-    const [oldest] = this.running
-    return Math.max(this.durations.longest, oldest ? performance.now() - oldest.at : 0)
+    return this.leftToHandleMs - this.durations.longest
   }
 
   /** Why nothing may start any more, if that is so. */
@@ -173,27 +167,27 @@ export class DrainLimit implements StartLimit {
 
   /** How many of them still run. */
   get runningCount(): number {
-    return this.running.size
+    return this.running
   }
 
   /** @returns a handler whose durations are noted. */
   timed<Event>(handler: (event: Event) => Promise<void>): (event: Event) => Promise<void> {
     return async (event) => {
-      const run = { at: performance.now() }
-      this.running.add(run)
+      const startedAt = performance.now()
+      this.running++
       try {
         await handler(event)
       } finally {
-        this.running.delete(run)
-        // Of one that outlasts its drain, no more is known: the process may have been suspended since.
-        this.durations.add(Math.min(performance.now(), this.endedAt) - run.at)
+        this.running--
+        // Of one that outlasts its drain, nothing is known: the process may have been suspended since.
+        if (!this.hasEnded) this.durations.add(performance.now() - startedAt)
       }
     }
   }
 
   /** The drain has ended, whatever still runs. */
   end(): void {
-    this.endedAt = performance.now()
+    this.hasEnded = true
   }
 
   /** As the signal does. */

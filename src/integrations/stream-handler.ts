@@ -51,7 +51,8 @@ export function createStreamHandler(outbox: Pick<DynamoDBAwsSdkOutbox, "deliver"
     const due = records.filter((record) => mayBeDue(record, Date.now()))
     if (due.length === 0) return { batchItemFailures: [] }
     const { unclaimed } = await outbox.deliver(due.map(idOf), {
-      deadline: () => context.getRemainingTimeInMillis(),
+      // Without a context, as in a test, there is no deadline.
+      ...(context && { deadline: () => context.getRemainingTimeInMillis() }),
     })
     const failed = new Set(unclaimed)
     const first = due

@@ -1,6 +1,6 @@
 /** Transactions that the helper commits itself: when it sends, what joins, and what is refused. */
 import type { TransactWriteCommand } from "@aws-sdk/lib-dynamodb"
-import { BatchSizeLimitError, OperationalError } from "outbox-event-bus"
+import { BatchSizeLimitError, OperationalError, ValidationError } from "outbox-event-bus"
 import { describe, expect, it, onTestFinished, vi } from "vitest"
 import { deferred } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
 import type { DynamoDBAwsSdkTransaction, TransactWriteItem } from "../transaction/collector.ts"
@@ -149,6 +149,20 @@ describe("a call with a client", () => {
     expect(sent[0]).toHaveLength(100)
   })
 
+  it("refuses what is no item, and shows its items only to be read", async () => {
+    const { client, sent } = recordingClient()
+    await withDynamoDBAwsSdkTransaction(
+      async (transaction) => {
+        transaction.push(put("a"))
+        expect(() => transaction.push(null as never)).toThrow("Cannot push item 2: it is null")
+        expect(() => transaction.push("b" as never)).toThrow(ValidationError)
+        expect(() => transaction.items.push(put("b"))).toThrow(TypeError)
+      },
+      { client },
+    )
+    expect(sent).toEqual([[put("a")]])
+  })
+
   it("knows its events by name when one is refused", async () => {
     const refused = Object.assign(new Error("canceled"), {
       name: "TransactionCanceledException",
@@ -210,6 +224,19 @@ describe("a call inside another one that has a client", () => {
       ),
       cause,
     })
+    expect(send).not.toHaveBeenCalled()
+  })
+
+  it("rolls the outer one back where its options are not allowed", async () => {
+    const { client, send } = recordingClient()
+    const done = withDynamoDBAwsSdkTransaction(
+      async (outer) => {
+        outer.push(put("a"))
+        await withDynamoDBAwsSdkTransaction(async () => {}, { client, retryForMs: -1 }).catch(() => {})
+      },
+      { client },
+    )
+    await expect(done).rejects.toMatchObject({ cause: { name: "ConfigurationError" } })
     expect(send).not.toHaveBeenCalled()
   })
 

@@ -120,6 +120,42 @@ describe("an outbox without polling", () => {
     expect(await next).toMatchObject({ reason: "empty" })
   })
 
+  it("is found by a stop that is called in the same turn", async () => {
+    const { outbox, start, handled } = without(holding(item("a")))
+    start()
+    const drain = outbox.drain()
+    await outbox.stop()
+    expect(await drain).toMatchObject({ reason: "aborted" })
+    expect(handled).toEqual([])
+  })
+
+  it("does not begin after a second stop, which came while it waited for the first", async () => {
+    const { outbox, start, onEvent, handled } = without(holding(item("a"), item("b")))
+    const gate = deferred()
+    onEvent(() => gate.promise)
+    start()
+    void outbox.drain()
+    await pass(10)
+    const first = outbox.stop()
+    start()
+    const refused = expect(outbox.drain()).rejects.toThrow("There are no handlers to deliver to")
+    const second = outbox.stop()
+    gate.resolve()
+    await Promise.all([first, second, refused])
+    expect(handled).toEqual(["a"])
+  })
+
+  it("counts a success though its completion is refused: a lost response, or somebody else's", async () => {
+    const { outbox, start } = without({
+      ...holding(item("a")),
+      complete: () => {
+        throw refused()
+      },
+    })
+    start()
+    expect(await outbox.drain()).toMatchObject({ delivered: 1 })
+  })
+
   it("can be stopped by its handler, which is not waited for, but not drained", async () => {
     const { outbox, start, onEvent } = without(holding(item("a"), item("b")))
     const emitWarning = vi.spyOn(process, "emitWarning").mockImplementation(() => {})

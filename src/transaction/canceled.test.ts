@@ -75,6 +75,8 @@ describe("the error of a canceled transaction", () => {
     const { error } = errorOf([put(item, condition)], [FAILED])
     expect(error.refused[0]?.key).toEqual({ pk: "ORDER#1", sk: 2 })
     expect(error.message).not.toMatch(/4111|secret/)
+    const either = { ConditionExpression: "attribute_not_exists(pk) OR attribute_not_exists(card)" }
+    expect(errorOf([put(item, either)], [FAILED]).error.refused[0]).not.toHaveProperty("key")
     const unknown = errorOf([put(item)], [FAILED]).error
     expect(unknown.refused[0]).not.toHaveProperty("key")
     expect(unknown.message).toContain('write 0 (Put in "orders"): its condition failed')
@@ -126,4 +128,6 @@ it("codesOf names those of the writes that were not accepted", () => {
   const error = { CancellationReasons: [FINE, FAILED, {}, { Code: "ThrottlingError" }] }
   expect(codesOf(error)).toEqual(["ConditionalCheckFailed", "ThrottlingError"])
   expect(codesOf({})).toEqual([])
+  expect(codesOf({ CancellationReasons: [null, FAILED] })).toEqual(["ConditionalCheckFailed"])
+  expect(codesOf(null)).toEqual([])
 })

@@ -42,7 +42,10 @@ export function canceledError(
 }
 
 function reasonsOf(error: unknown): CancellationReason[] {
-  return (error as { CancellationReasons?: CancellationReason[] }).CancellationReasons ?? []
+  const { CancellationReasons: reasons } = Object(error) as {
+    CancellationReasons?: (CancellationReason | null)[]
+  }
+  return (reasons ?? []).map((reason) => reason ?? {})
 }
 
 function refusedWrite(
@@ -78,6 +81,8 @@ function absentAttributes({
   ConditionExpression: condition = "",
   ExpressionAttributeNames: names = {},
 }: NonNullable<TransactWriteItem["Put"]>): Record<string, unknown> | undefined {
+  // With an OR, what is asked of need not be a key.
+  if (/\bOR\b/i.test(condition)) return undefined
   const attributes = [...condition.matchAll(/attribute_not_exists\s*\(\s*([#\w.-]+)\s*\)/g)]
     .map(([, name = ""]) => names[name] ?? name)
     .filter((name) => isKeyValue(item[name]))

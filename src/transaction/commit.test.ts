@@ -21,15 +21,17 @@ const answered = (name: string, httpStatusCode: number) =>
   named(name, { $metadata: { httpStatusCode, attempts: 1 } })
 const unreachable = () => Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" })
 
-/** @param outcomes - What becomes of each try: an error, or nothing for a success; the last one of all further tries. */
-function commit(outcomes: (Error | undefined)[], options: Partial<CommitOptions> = {}) {
+const STORED = Symbol("stored")
+
+/** @param outcomes - What becomes of each try: what it rejects with, or `STORED`; the last one of all further tries. */
+function commit(outcomes: unknown[], options: Partial<CommitOptions> = {}) {
   const sent: TransactWriteCommand["input"][] = []
   const at: number[] = []
   const send = vi.fn(async (command: TransactWriteCommand) => {
     sent.push(command.input)
     at.push(performance.now())
     const outcome = outcomes[Math.min(sent.length, outcomes.length) - 1]
-    if (outcome) throw outcome
+    if (outcome !== STORED) throw outcome
   })
   const sending = new Commit({ client: { send } as never, ...options }).send(items, eventIds)
   const settled = sending.then(
@@ -46,12 +48,12 @@ async function settledOf({ settled }: ReturnType<typeof commit>): Promise<unknow
 
 describe("a commit", () => {
   it("sends all items in one request, with a token of its own", async () => {
-    const one = commit([undefined])
+    const one = commit([STORED])
     expect(await settledOf(one)).toBe("stored")
     expect(one.sent).toEqual([
       { TransactItems: items, ClientRequestToken: expect.stringMatching(/^[\w-]{36}$/) },
     ])
-    const another = commit([undefined])
+    const another = commit([STORED])
     await settledOf(another)
     expect(another.sent[0]?.ClientRequestToken).not.toBe(one.sent[0]?.ClientRequestToken)
   })
@@ -68,8 +70,10 @@ describe("a commit", () => {
     ["a response that did not come", named("TimeoutError")],
     ["a request that was aborted", named("AbortError")],
     ["what the SDK has given up on", named("Error", { $metadata: { attempts: 3 } })],
+    ["a body that broke off", named("Error", { $metadata: { httpStatusCode: 200, attempts: 1 } })],
+    ["an intermediary's page", named("SyntaxError", { $metadata: { httpStatusCode: 404, attempts: 1 } })],
   ])("is retried with the same token and items after %s", async (_, error) => {
-    const retried = commit([error, error, undefined], { clientRequestToken: "mine" })
+    const retried = commit([error, error, STORED], { clientRequestToken: "mine" })
     expect(await settledOf(retried)).toBe("stored")
     expect(retried.sent).toHaveLength(3)
     for (const input of retried.sent)
@@ -96,6 +100,12 @@ describe("a commit", () => {
     ["another transaction's token", answered("IdempotentParameterMismatchException", 400)],
     ["no credentials", named("CredentialsProviderError", { $metadata: { attempts: 1 } })],
     ["an item that can't be marshalled", new Error("Pass options.removeUndefinedValues=true")],
+    [
+      "an error without a name of DynamoDB's",
+      named("Odd", { $fault: "client", $metadata: { httpStatusCode: 400 } }),
+    ],
+    ["nothing at all", undefined],
+    ["a text", "no"],
   ])("rejects with the error itself after %s", async (_, error) => {
     const refused = commit([error])
     expect(await settledOf(refused)).toBe(error)
@@ -119,7 +129,7 @@ describe("a commit", () => {
 describe("retries", () => {
   it("pause at random, longer each time, up to half a second", async () => {
     vi.spyOn(Math, "random").mockReturnValue(1)
-    const { at, settled } = commit([...Array<Error>(9).fill(canceled("TransactionConflict")), undefined])
+    const { at, settled } = commit([...Array<Error>(9).fill(canceled("TransactionConflict")), STORED])
     await vi.advanceTimersByTimeAsync(10_000)
     expect(await settled).toBe("stored")
     const pauses = at.slice(1).map((time, i) => Math.round(time - (at[i] as number)))
@@ -154,6 +164,20 @@ describe("retries", () => {
     }
   })
 
+  it("leave it unknown, too, if a missing response is followed by a refusal of the request", async () => {
+    for (const refusal of [
+      answered("IdempotentParameterMismatchException", 400),
+      answered("ExpiredTokenException", 400),
+      named("CredentialsProviderError"),
+    ]) {
+      const error = await settledOf(commit([unreachable(), refusal]))
+      expect(error).toBeInstanceOf(TransactionOutcomeUnknownError)
+      expect(error).toMatchObject({ cause: refusal })
+    }
+    const taken = canceled("None", "ConditionalCheckFailed")
+    expect(await settledOf(commit([unreachable(), taken]))).toBeInstanceOf(TransactionCanceledError)
+  })
+
   it("end with a known outcome if DynamoDB cancels after a missing response: it knows the token", async () => {
     const conflict = canceled("TransactionConflict", "None")
     expect(await settledOf(commit([unreachable(), conflict], { retryForMs: 300 }))).toBeInstanceOf(
@@ -183,6 +207,15 @@ describe("retries", () => {
     await vi.advanceTimersByTimeAsync(2600)
     expect(await settled).toBeInstanceOf(TransactionOutcomeUnknownError)
     expect(signals.map(({ aborted }) => aborted)).toEqual([true, true])
+  })
+})
+
+it("blames no outbox table for another table's key", async () => {
+  const error = named("TransactionCanceledException", {
+    CancellationReasons: [{ Code: "ValidationError", Message: "Type mismatch for key id" }, { Code: "None" }],
+  })
+  expect(await settledOf(commit([error]))).toMatchObject({
+    message: expect.stringContaining('write 0 (Put in "orders"): ValidationError: Type mismatch for key id'),
   })
 })
 

@@ -5,8 +5,9 @@
 import { randomUUID } from "node:crypto"
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { type DynamoDBDocumentClient, TransactWriteCommand } from "@aws-sdk/lib-dynamodb"
-import { type ConfigurationError, OperationalError } from "outbox-event-bus"
+import { OperationalError } from "outbox-event-bus"
 import { refuse } from "../config.ts"
+import { sharedDocumentClient } from "../database/document-client.ts"
 import { isNamed, wrongTable } from "../database/dynamodb-errors.ts"
 import { RequestDeadline } from "../database/request-deadline.ts"
 import { MAX_DELAY_MS } from "../process/background-timer.ts"
@@ -76,8 +77,7 @@ export class Commit {
     if (typeof retryForMs !== "number" || !(retryForMs >= 0)) {
       refuse("retryForMs", retryForMs, "a number of milliseconds of at least 0, or Infinity")
     }
-    // The command of lib-dynamodb marshals by the options it finds in the client: those of the caller's document client.
-    this.client = client as DynamoDBDocumentClient
+    this.client = sharedDocumentClient(client)
     this.hasOwnToken = clientRequestToken !== undefined
     this.token = clientRequestToken ?? randomUUID()
     this.retryForMs = Math.min(retryForMs, LONGEST_RETRY_MS)
@@ -96,22 +96,37 @@ export class Commit {
     eventIds: ReadonlyMap<TransactWriteItem, string>,
     isRead = false,
   ): Promise<void> {
-    const sent = { items, eventIds, isRead }
+    // A client need not have a socket that keeps the process alive, in tests.
+    const keepAlive = setInterval(() => {}, MAX_DELAY_MS)
+    try {
+      await this.sendUntilKnown({ items, eventIds, isRead })
+    } finally {
+      clearInterval(keepAlive)
+    }
+  }
+
+  private async sendUntilKnown(sent: SentTransaction): Promise<void> {
     const endsAt = performance.now() + this.retryForMs
     const deadline = new RequestDeadline(MAX_DELAY_MS)
-    const input = { TransactItems: [...items], ClientRequestToken: this.token }
+    const input = { TransactItems: [...sent.items], ClientRequestToken: this.token }
     let mayBeStored = false
     for (let tries = 0; ; tries++) {
       try {
-        const limitMs = Math.max(PAUSE_MS.longest, Math.min(RESPONSE_MS, endsAt - performance.now()))
+        const leftMs = tries === 0 ? RESPONSE_MS : endsAt - performance.now()
+        const limitMs = Math.max(PAUSE_MS.longest, Math.min(RESPONSE_MS, leftMs))
         const command = new TransactWriteCommand(input)
         await deadline.within((options) => this.client.send(command, options), limitMs)
         return
       } catch (error) {
         const outcome = outcomeOf(error)
-        if (outcome === "refused") throw readable(error, sent)
+        const isCanceled = isNamed(error, "TransactionCanceledException")
+        if (outcome === "refused") {
+          throw mayBeStored && !isCanceled
+            ? new TransactionOutcomeUnknownError(this.token, error)
+            : readable(error, sent)
+        }
         // Had an earlier try been carried out, DynamoDB would recognise the token rather than cancel.
-        if (isNamed(error, "TransactionCanceledException")) mayBeStored = false
+        if (isCanceled) mayBeStored = false
         mayBeStored ||= outcome === "unknown"
         const pauseMs = Math.random() * Math.min(PAUSE_MS.longest, PAUSE_MS.first * 2 ** tries)
         if (performance.now() + pauseMs >= endsAt) throw this.givenUp(error, mayBeStored, sent)
@@ -156,14 +171,20 @@ function outcomeOf(error: unknown): Outcome {
 
 /** It was sent, but what came back is no answer of DynamoDB's to it. */
 function hasNoResponse(error: unknown): boolean {
-  const { $metadata, code, name } = error as {
+  const { $metadata, $fault, code, name } = Object(error) as {
     $metadata?: { httpStatusCode?: number; attempts?: number }
+    $fault?: unknown
     code?: unknown
     name?: unknown
   }
   // The credentials or the region are missing, so that nothing can be sent.
   if (name === "CredentialsProviderError") return false
-  if ($metadata?.httpStatusCode !== undefined) return $metadata.httpStatusCode >= 500
+  const status = $metadata?.httpStatusCode
+  if (status !== undefined) {
+    // Only DynamoDB's own refusals are named by it; a broken body or an intermediary's page may hide a success.
+    const isRefusal = $fault === "client" || (typeof name === "string" && name.endsWith("Exception"))
+    return !isRefusal || status < 400 || status >= 500
+  }
   if (name === "TimeoutError" || name === "AbortError") return true
   // The SDK counts attempts of what it has sent; the codes are those of Node's sockets.
   return $metadata?.attempts !== undefined || (typeof code === "string" && /^E[A-Z]+$/.test(code))
@@ -171,9 +192,9 @@ function hasNoResponse(error: unknown): boolean {
 
 function readable(error: unknown, sent: SentTransaction): unknown {
   const { items, eventIds } = sent
-  const eventTable = items.find((item) => eventIds.has(item))?.Put?.TableName
-  const wrong: ConfigurationError | undefined =
-    eventTable === undefined ? undefined : wrongTable(error, eventTable)
+  const eventAt = items.findIndex((item) => eventIds.has(item))
+  const eventTable = items[eventAt]?.Put?.TableName
+  const wrong = eventTable === undefined ? undefined : wrongTable(error, eventTable, eventAt)
   if (wrong) return wrong
   return isNamed(error, "TransactionCanceledException") ? canceledError(error, sent) : error
 }
