@@ -32,6 +32,7 @@ const defaults = {
   maxErrorBackoffMs: 30_000,
   processingTimeoutMs: 30_000,
   polling: true,
+  completedEvents: { kind: "keep" },
 }
 
 it("fills in every default", () => {
@@ -57,6 +58,7 @@ it("takes every optional option as undefined, also where undefined is told from 
     maxErrorBackoffMs: undefined,
     processingTimeoutMs: undefined,
     polling: undefined,
+    completedEvents: undefined,
     getCollector: undefined,
   }
   expect(resolveConfig(config)).toEqual({ ...required, ...defaults })
@@ -77,7 +79,7 @@ it("keeps every value that is given", () => {
     polling: false,
     getCollector,
   }
-  expect(resolve(options)).toEqual({ ...required, ...options })
+  expect(resolve(options)).toEqual({ ...required, ...defaults, ...options })
 })
 
 describe("the limits of each number", () => {
@@ -219,6 +221,40 @@ describe("an option that does not exist", () => {
       [expect.stringContaining('has no option "log\\nline"'), expect.anything()],
     ])
     emitWarning.mockRestore()
+  })
+})
+
+describe("completedEvents", () => {
+  it.each([
+    ["keep", { kind: "keep" }],
+    ["delete", { kind: "delete" }],
+    [{ expireAfterDays: 30 }, { kind: "expire", afterMs: 30 * 86_400_000, attribute: "expiresAt" }],
+    [
+      { expireAfterDays: 0.5, attribute: "ttl" },
+      { kind: "expire", afterMs: 43_200_000, attribute: "ttl" },
+    ],
+    [
+      { expireAfterDays: 36_500, attribute: undefined },
+      { kind: "expire", attribute: "expiresAt" },
+    ],
+  ])("accepts %o", (completedEvents, expected) => {
+    expect(resolve({ completedEvents })).toMatchObject({ completedEvents: expected })
+  })
+
+  it.each([
+    ["completedEvents", "remove"],
+    ["completedEvents", true],
+    ["completedEvents.expireAfterDays", {}],
+    ["completedEvents.expireAfterDays", { expireAfterDays: 0 }],
+    ["completedEvents.expireAfterDays", { expireAfterDays: 40_000 }],
+    ["completedEvents.expireAfterDays", { expireAfterDays: Number.NaN }],
+    ["completedEvents.expireAfterDays", { expireAfterDays: "30" }],
+    ["completedEvents.attribute", { expireAfterDays: 1, attribute: "" }],
+    ["completedEvents.attribute", { expireAfterDays: 1, attribute: "gsiSortKey" }],
+    ["completedEvents.attribute", { expireAfterDays: 1, attribute: "status" }],
+    ["completedEvents.attribute", { expireAfterDays: 1, attribute: 7 }],
+  ])("refuses with the name %s: %o", (name, completedEvents) => {
+    expect(refusal({ ...required, completedEvents }).message).toMatch(`Invalid option ${name}: `)
   })
 })
 

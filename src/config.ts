@@ -7,8 +7,23 @@ import { ConfigurationError, type OutboxConfig } from "outbox-event-bus"
 import { MAX_DELAY_MS } from "./process/background-timer.ts"
 import { described, quoted } from "./process/shown.ts"
 import { warnOnce } from "./process/warnings.ts"
+import type { Retention } from "./state/transitions.ts"
 import type { DynamoDBAwsSdkTransactionCollector } from "./transaction/collector.ts"
 import { getDynamoDBAwsSdkCollector } from "./transaction-storage.ts"
+
+/** When DynamoDB may delete a delivered event, by the TTL of the table. */
+export interface Expiry {
+  /** How many days after its completion. Above 0, fractions are allowed; DynamoDB deletes within a few days after that. */
+  expireAfterDays: number
+  /**
+   * The attribute that the table's TTL looks at. It gets epoch seconds, and only at the completion.
+   * @default "expiresAt"
+   */
+  attribute?: string | undefined
+}
+
+/** What becomes of delivered events. */
+export type CompletedEvents = "keep" | "delete" | Expiry
 
 /** Every option may be given as undefined: code that passes its own optional settings on compiles in any strictness. */
 type OrUndefined<T> = { [Option in keyof T]?: T[Option] | undefined }
@@ -78,6 +93,13 @@ export interface DynamoDBAwsSdkOutboxConfig extends OrUndefined<OutboxConfig> {
    */
   maxErrorBackoffMs?: number | undefined
   /**
+   * What becomes of events whose handler has succeeded. `"keep"`: they stay in the table. `"delete"`: they are deleted. An
+   * {@link Expiry}: DynamoDB deletes them by its TTL after a while. Dead letters, and whatever else is not delivered, always stay.
+   * While an event is in the table, its id can't be published again.
+   * @default "keep"
+   */
+  completedEvents?: CompletedEvents | undefined
+  /**
    * Whether `start()` runs a poll loop. With `false` it only hands over the handlers, and
    * {@link DynamoDBAwsSdkOutbox.drain} delivers when it is called: for Lambda functions and scheduled jobs.
    * @default true
@@ -94,7 +116,8 @@ export interface DynamoDBAwsSdkOutboxConfig extends OrUndefined<OutboxConfig> {
 type Given<T> = { [Option in keyof T]-?: Exclude<T[Option], undefined> }
 
 /** Every option with its value. */
-export type ResolvedConfig = Given<Omit<DynamoDBAwsSdkOutboxConfig, "getCollector">> & {
+export type ResolvedConfig = Given<Omit<DynamoDBAwsSdkOutboxConfig, "getCollector" | "completedEvents">> & {
+  completedEvents: Retention
   getCollector?: () => DynamoDBAwsSdkTransactionCollector | undefined
 }
 
@@ -158,6 +181,7 @@ const KNOWN_OPTIONS = new Set([
   "statusIndexName",
   "getCollector",
   "polling",
+  "completedEvents",
   ...Object.keys(NUMBERS),
 ])
 
@@ -206,6 +230,7 @@ export function resolveConfig(config: DynamoDBAwsSdkOutboxConfig): ResolvedConfi
     maxErrorBackoffMs: numberOption("maxErrorBackoffMs", config.maxErrorBackoffMs),
     processingTimeoutMs,
     polling,
+    completedEvents: retentionOption(config.completedEvents),
     ...(getCollector && { getCollector }),
   }
 }
@@ -222,6 +247,38 @@ function nameOption(name: "tableName" | "statusIndexName", value: string): strin
   if (typeof value !== "string" || !/^[\w.:/-]+$/.test(value)) refuse(name, value, NAMES)
   return value
 }
+
+/** Attributes that mean something else: a TTL on one of them would delete events at once, or never. */
+const OWN_ATTRIBUTES = new Set([
+  ..."id type payload hasPayload occurredAt metadata status retryCount gsiSortKey claimToken startedOn".split(
+    " ",
+  ),
+  ..."completedOn nextRetryAt crashCount lastError discardedOn discardReason".split(" "),
+])
+
+function retentionOption(value: CompletedEvents | null | undefined): Retention {
+  if (value === undefined || value === null || value === "keep") return { kind: "keep" }
+  if (value === "delete") return { kind: "delete" }
+  if (typeof value !== "object") {
+    refuse("completedEvents", value, '"keep", "delete", or an object such as { expireAfterDays: 30 }')
+  }
+  const { expireAfterDays, attribute = "expiresAt" } = value
+  if (typeof expireAfterDays !== "number" || !(expireAfterDays > 0 && expireAfterDays <= MAX_DAYS)) {
+    refuse(
+      "completedEvents.expireAfterDays",
+      expireAfterDays,
+      `a number of days above 0, at most ${MAX_DAYS}`,
+    )
+  }
+  if (typeof attribute !== "string" || attribute === "" || OWN_ATTRIBUTES.has(attribute)) {
+    refuse("completedEvents.attribute", attribute, "a name that is none of the outbox's own attributes")
+  }
+  return { kind: "expire", afterMs: expireAfterDays * DAY_MS, attribute }
+}
+
+const DAY_MS = 86_400_000
+/** A century. DynamoDB's own limit is not documented; that of a date in JavaScript is further away. */
+const MAX_DAYS = 36_500
 
 /** Configurations are often shared and spread, so an option that nobody reads may be a slip, or somebody else's. */
 function warnOfUnknownOptions(config: object): void {

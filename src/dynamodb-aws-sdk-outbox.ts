@@ -3,7 +3,7 @@
  * index, relay and poll loop. What each write is, `transitions.ts` says; when it is sent, `relay.ts`.
  */
 import { randomUUID } from "node:crypto"
-import type { DynamoDBDocumentClient, UpdateCommandInput } from "@aws-sdk/lib-dynamodb"
+import type { DeleteCommandInput, DynamoDBDocumentClient, UpdateCommandInput } from "@aws-sdk/lib-dynamodb"
 import {
   type BusEvent,
   type ErrorHandler,
@@ -369,8 +369,14 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   /** active → completed: the handler has succeeded. */
   private async complete({ lease, storedOccurredAt }: Claim): Promise<Settlement | undefined> {
     this.deadline.handlerEnded()
+    const { tableName, completedEvents } = this.config
     const event = { id: lease.id, occurredAt: storedOccurredAt }
-    const outcome = await this.settle(lease, transitions.complete(this.config.tableName, event, Date.now()))
+    const outcome = await this.settle(
+      lease,
+      completedEvents.kind === "delete"
+        ? transitions.completeAndDelete(tableName, event)
+        : transitions.complete(tableName, event, Date.now(), completedEvents),
+    )
     // Where it is refused, an earlier try has completed it, or somebody has deleted it: the handler has succeeded all the same.
     return outcome === undefined ? undefined : "delivered"
   }
@@ -438,7 +444,10 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
    * Writes what became of a claim. Given up at the first error, the event would be delivered once more.
    * @returns undefined if no try succeeded.
    */
-  private settle(lease: Lease, input: UpdateCommandInput): Promise<WriteOutcome | undefined> {
+  private settle(
+    lease: Lease,
+    input: UpdateCommandInput | DeleteCommandInput,
+  ): Promise<WriteOutcome | undefined> {
     return this.requests.writePersistently(input, (error) =>
       this.errors.requestFailed("settle", lease.id, error),
     )

@@ -1,6 +1,6 @@
 /** The public names of the package. */
 
-export type { DynamoDBAwsSdkOutboxConfig } from "./config.ts"
+export type { CompletedEvents, DynamoDBAwsSdkOutboxConfig, Expiry } from "./config.ts"
 export type { DrainResult } from "./delivery/drain.ts"
 export type { DeliveryResult } from "./delivery/drains.ts"
 export { type AbortReason, getHandlerContext, type HandlerContext } from "./delivery/handler-context.ts"

@@ -4,6 +4,8 @@
  * connection that hangs, counts as an error after a while, so that no caller blocks indefinitely.
  */
 import {
+  DeleteCommand,
+  type DeleteCommandInput,
   type DynamoDBDocumentClient,
   GetCommand,
   QueryCommand,
@@ -62,6 +64,18 @@ export class Requests {
     }
   }
 
+  /** Deletes an item, on a condition. */
+  async delete(input: DeleteCommandInput): Promise<WriteOutcome> {
+    const command = new DeleteCommand(input)
+    try {
+      await this.deadline.within((options) => this.client().send(command, ...this.optionsToSend(options)))
+      return { item: undefined }
+    } catch (error) {
+      if (isNamed(error, "ConditionalCheckFailedException")) return "refused"
+      throw wrongTable(error, input.TableName) ?? error
+    }
+  }
+
   /**
    * Like {@link write}, but retries for as long as the deadline allows: for what must not be given up at the first error.
    *
@@ -69,13 +83,13 @@ export class Requests {
    * @returns undefined if no try succeeded.
    */
   async writePersistently(
-    input: UpdateCommandInput,
+    input: UpdateCommandInput | DeleteCommandInput,
     onError: (error: unknown) => void,
   ): Promise<WriteOutcome | undefined> {
     const since = performance.now()
     for (let tries = 0; ; tries++) {
       try {
-        return await this.write(input)
+        return await ("UpdateExpression" in input ? this.write(input) : this.delete(input))
       } catch (error) {
         if (tries === 0) onError(error)
         if (isNamed(error, "ValidationException")) return undefined

@@ -5,8 +5,8 @@ import type { Requests } from "../database/requests.ts"
 import { assertEventIds } from "../item/event-ids.ts"
 import { type Item, isEventItem, toFailedEvent } from "../item/event-item.ts"
 import { listed } from "../process/shown.ts"
+import { retry } from "../state/operator-transitions.ts"
 import { failedEvents, type Row, type StatusIndex } from "../state/status-index.ts"
-import { retry } from "../state/transitions.ts"
 
 const MAX_LISTED = 100
 const REQUESTS_AT_ONCE = 10

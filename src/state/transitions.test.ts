@@ -3,6 +3,7 @@ import { EventStatus } from "outbox-event-bus"
 import { describe, expect, it } from "vitest"
 import { type Item, toItem } from "../item/event-item.ts"
 import { holds, updated } from "../testing/expression.ts"
+import * as operator from "./operator-transitions.ts"
 import type { FailedAttempt, Lease } from "./transitions.ts"
 import * as transitions from "./transitions.ts"
 
@@ -15,6 +16,7 @@ const retried: FailedAttempt = { status: EventStatus.CREATED, retryCount: 2, err
 const dead: FailedAttempt = { status: EventStatus.FAILED, retryCount: 5, error: "boom", gsiSortKey: 100 }
 
 const AN_EVENT = "(attribute_exists(#occurredAt) OR attribute_exists(#retryCount))"
+const EXPIRING: transitions.Retention = { kind: "expire", afterMs: 10_500, attribute: "expiresAt" }
 const mineOrDone =
   "(#status = :active AND #claimToken = :mine AND #gsiSortKey IN (:myLease, :myOtherLease)) OR " +
   "(#status = :next AND #claimToken = :mine AND #gsiSortKey = :nextKey)"
@@ -283,33 +285,6 @@ it("setAside: only the item as its recovery left it", () => {
   expect(input).not.toHaveProperty("ReturnValues")
 })
 
-it("retry: only what is failed; due now, with all attempts before it and no trace of the failure", () => {
-  expect(transitions.retry(TableName, "e1", 1000)).toEqual({
-    TableName,
-    Key,
-    UpdateExpression:
-      "SET #status = :set_status, #retryCount = :set_retryCount, #gsiSortKey = :set_gsiSortKey " +
-      "REMOVE #lastError, #nextRetryAt, #startedOn, #crashCount",
-    ConditionExpression: `#status = :failed AND ${AN_EVENT}`,
-    ExpressionAttributeNames: names(
-      "status",
-      "occurredAt",
-      "retryCount",
-      "gsiSortKey",
-      "lastError",
-      "nextRetryAt",
-      "startedOn",
-      "crashCount",
-    ),
-    ExpressionAttributeValues: {
-      ":set_status": "created",
-      ":set_retryCount": 0,
-      ":set_gsiSortKey": 1000,
-      ":failed": "failed",
-    },
-  })
-})
-
 it("a claim that was won and released is refused when it arrives once more; any other is not", () => {
   const wins = (input: ReturnType<typeof transitions.claim>, item: Item) =>
     holds(input.ConditionExpression, item, {
@@ -327,6 +302,44 @@ it("a claim that was won and released is refused when it arrives once more; any 
   expect(wins(claim, stored)).toBe(true)
   expect(wins(claim, released)).toBe(false)
   expect(wins(transitions.claim(TableName, { ...lease, token: "t2" }, 1000), released)).toBe(true)
+})
+
+it("complete, where delivered events expire: with the second at which DynamoDB may delete it", () => {
+  const event = { id: "e1", occurredAt: OCCURRED }
+  const input = transitions.complete(TableName, event, 1_700_000_000_200, EXPIRING)
+  expect(input.UpdateExpression).toContain("#expiresAt = :set_expiresAt")
+  expect(input.ExpressionAttributeValues).toMatchObject({ ":set_expiresAt": 1_700_000_011 })
+  const kept = transitions.complete(TableName, event, 1000)
+  expect(kept).toEqual(transitions.complete(TableName, event, 1000, { kind: "keep" }))
+  expect(JSON.stringify(kept)).not.toContain("expiresAt")
+})
+
+it("completeAndDelete: on the condition of a completion, and without creating anything", () => {
+  const event = { id: "e1", occurredAt: OCCURRED }
+  const { ConditionExpression } = transitions.complete(TableName, event, 1000)
+  expect(transitions.completeAndDelete(TableName, event)).toEqual({
+    TableName,
+    Key,
+    ConditionExpression,
+    ExpressionAttributeNames: names("occurredAt", "claimToken", "startedOn", "status"),
+    ExpressionAttributeValues: { ":occurredAt": OCCURRED, ":completed": "completed" },
+  })
+})
+
+it("nothing but a completion and a discard sets an expiry", () => {
+  const others = [
+    transitions.claim(TableName, lease, 1000),
+    transitions.renew(TableName, lease, 3000),
+    transitions.release(TableName, lease),
+    transitions.fence(TableName, lease, 1000),
+    transitions.fail(TableName, lease, retried),
+    transitions.fail(TableName, lease, dead),
+    transitions.recover(TableName, { id: "e1", token: "r1" }, dead, 1, 3000),
+    transitions.setAside(TableName, "e1", dead, retried),
+    operator.retry(TableName, "e1", 1000),
+    operator.restore(TableName, "e1", 100),
+  ]
+  for (const input of others) expect(JSON.stringify(input)).not.toContain("expires")
 })
 
 it("every update asks whether the item is an event: by the token of a claim, by when it occurred, or by its attributes", () => {
@@ -347,7 +360,9 @@ it("every update asks whether the item is an event: by the token of a claim, by 
     transitions.complete(TableName, { id: "e1", occurredAt: OCCURRED }, 1000),
     transitions.recover(TableName, { id: "e1", token: "r1" }, retried, 1, 3000),
     transitions.setAside(TableName, "e1", dead, retried),
-    transitions.retry(TableName, "e1", 1000),
+    operator.retry(TableName, "e1", 1000),
+    operator.discard(TableName, "e1", "obsolete", 1000, EXPIRING),
+    operator.restore(TableName, "e1", 100),
   ]) {
     expect(isAsked(input), input.ConditionExpression).toBe(true)
   }
@@ -365,7 +380,9 @@ it("no update works without a condition, and each refers to exactly the names an
     transitions.recover(TableName, { id: "e1", token: "r1" }, retried, 1, 3000),
     transitions.recover(TableName, { id: "e1", token: "r1" }, dead, undefined, 3000),
     transitions.setAside(TableName, "e1", dead, retried),
-    transitions.retry(TableName, "e1", 1000),
+    operator.retry(TableName, "e1", 1000),
+    operator.discard(TableName, "e1", "obsolete", 1000, EXPIRING),
+    operator.restore(TableName, "e1", 100),
   ]
   for (const input of inputs) {
     expect(input.ConditionExpression).toBeTruthy()

@@ -18,9 +18,10 @@
  *
  * Every arrow is one write with a condition, and the condition is what makes it safe: `CONDITIONS` names them.
  */
-import type { TransactWriteCommandInput, UpdateCommandInput } from "@aws-sdk/lib-dynamodb"
+import type { DeleteCommandInput, TransactWriteCommandInput, UpdateCommandInput } from "@aws-sdk/lib-dynamodb"
 import { EventStatus } from "outbox-event-bus"
 import type { EventItem } from "../item/event-item.ts"
+import { type Change, remove, update } from "./conditional-write.ts"
 
 /**
  * A worker's lease on one event. `token` is fresh for each claim. A worker of the original adapter that claims the
@@ -189,19 +190,29 @@ export function setAside(
   })
 }
 
+/** What becomes of an event that is done. Only such a one ever gets an expiry: an undelivered event must not disappear. */
+export type Retention =
+  | { readonly kind: "keep" | "delete" }
+  | { readonly kind: "expire"; readonly afterMs: number; readonly attribute: string }
+
+/** An event as its handler was given it; `occurredAt` as it is stored. */
+interface DeliveredEvent {
+  readonly id: string
+  readonly occurredAt: string
+}
+
 /**
  * active → completed. The handler has succeeded, so the event is delivered, whoever holds the claim by now: settling
  * it saves a redelivery.
- *
- * @param event - `occurredAt` as it is stored.
  */
 export function complete(
   tableName: string,
-  { id, occurredAt }: { id: string; occurredAt: string },
+  { id, occurredAt }: DeliveredEvent,
   now: number,
+  retention: Retention = { kind: "keep" },
 ): UpdateCommandInput {
   return update(tableName, id, {
-    set: { status: EventStatus.COMPLETED, completedOn: now },
+    set: { status: EventStatus.COMPLETED, completedOn: now, ...expiry(retention, now) },
     // Without its sort key the item leaves the index.
     remove: ["gsiSortKey", "claimToken", "nextRetryAt", "crashCount"],
     condition: `${CONDITIONS.thisEvent} AND ${CONDITIONS.uncompleted}`,
@@ -209,17 +220,18 @@ export function complete(
   })
 }
 
-/**
- * failed → created, due now. Can't touch work under way, nor create an item for an unknown id. The claim token stays: the late success
- * of a handler that exceeded its timeout still settles the event.
- */
-export function retry(tableName: string, id: string, now: number): UpdateCommandInput {
-  return update(tableName, id, {
-    set: { status: EventStatus.CREATED, retryCount: 0, gsiSortKey: now },
-    remove: ["lastError", "nextRetryAt", "startedOn", "crashCount"],
-    condition: `${CONDITIONS.failed} AND ${CONDITIONS.anEvent}`,
-    values: { failed: EventStatus.FAILED },
+/** active → (nothing): as {@link complete}, for a table that keeps no delivered events. */
+export function completeAndDelete(tableName: string, { id, occurredAt }: DeliveredEvent): DeleteCommandInput {
+  return remove(tableName, id, `${CONDITIONS.thisEvent} AND ${CONDITIONS.uncompleted}`, {
+    occurredAt,
+    completed: EventStatus.COMPLETED,
   })
+}
+
+/** DynamoDB's TTL takes epoch seconds. */
+export function expiry(retention: Retention, now: number): Record<string, number> {
+  if (retention.kind !== "expire") return {}
+  return { [retention.attribute]: Math.ceil((now + retention.afterMs) / 1000) }
 }
 
 function failure({ status, retryCount, error, gsiSortKey }: FailedAttempt) {
@@ -228,13 +240,6 @@ function failure({ status, retryCount, error, gsiSortKey }: FailedAttempt) {
     set: { status, retryCount, lastError: error, gsiSortKey, ...(isRetried && { nextRetryAt: gsiSortKey }) },
     remove: isRetried ? [] : ["nextRetryAt"],
   }
-}
-
-interface Change {
-  set: Record<string, unknown> & { status: string }
-  remove?: readonly string[]
-  /** Counters, and by how much to raise them. */
-  add?: Record<string, number>
 }
 
 /**
@@ -258,51 +263,4 @@ function updateMine(
       nextKey: change.set.gsiSortKey,
     },
   })
-}
-
-interface ConditionalChange extends Change {
-  condition: string
-  values: Record<string, unknown>
-  returnItem?: boolean
-  /** Whether the error of a refused write carries the item as it is. */
-  returnRefused?: boolean
-}
-
-function update(
-  tableName: string,
-  id: string,
-  {
-    set,
-    remove = [],
-    add = {},
-    condition,
-    values,
-    returnItem = false,
-    returnRefused = false,
-  }: ConditionalChange,
-): UpdateCommandInput {
-  const clauses = {
-    SET: Object.keys(set).map((name) => `#${name} = :set_${name}`),
-    REMOVE: remove.map((name) => `#${name}`),
-    ADD: Object.keys(add).map((name) => `#${name} :add_${name}`),
-  }
-  const conditionNames = [...condition.matchAll(/#(\w+)/g)].map(([, name]) => name as string)
-  const names = [...Object.keys(set), ...remove, ...Object.keys(add), ...conditionNames]
-  return {
-    TableName: tableName,
-    Key: { id },
-    UpdateExpression: Object.entries(clauses)
-      .filter(([, parts]) => parts.length > 0)
-      .map(([clause, parts]) => `${clause} ${parts.join(", ")}`)
-      .join(" "),
-    ConditionExpression: condition,
-    ExpressionAttributeNames: Object.fromEntries(names.map((name) => [`#${name}`, name])),
-    ExpressionAttributeValues: {
-      ...Object.fromEntries(Object.entries(set).map(([name, value]) => [`:set_${name}`, value])),
-      ...Object.fromEntries(Object.entries(add).map(([name, value]) => [`:add_${name}`, value])),
-      ...Object.fromEntries(Object.entries(values).map(([name, value]) => [`:${name}`, value])),
-    },
-    ...(returnItem && { ReturnValues: "ALL_NEW" as const }),
-    ...(returnRefused && { ReturnValuesOnConditionCheckFailure: "ALL_OLD" as const }),
-  }
 }

@@ -8,6 +8,7 @@ import {
   TransactionCanceledException,
 } from "@aws-sdk/client-dynamodb"
 import type {
+  DeleteCommandInput,
   GetCommandInput,
   QueryCommandInput,
   TransactWriteCommandInput,
@@ -34,7 +35,11 @@ interface Stored {
   dueAs?: unknown
 }
 
-type Input = TransactWriteCommandInput & UpdateCommandInput & QueryCommandInput & GetCommandInput
+type Input = TransactWriteCommandInput &
+  UpdateCommandInput &
+  DeleteCommandInput &
+  QueryCommandInput &
+  GetCommandInput
 
 const MAX_TRANSACTION_ITEMS = 100
 const REQUESTS_PER_TURN = 500
@@ -61,6 +66,8 @@ export class MemoryTable {
     if (request.TransactItems) return this.transact(request.TransactItems)
     if (request.UpdateExpression) return this.update(request)
     if (request.KeyConditionExpression) return this.query(request)
+    // A read has no condition.
+    if (request.ConditionExpression) return this.delete(request)
     return { Item: this.read(request.Key?.id) }
   }
 
@@ -100,6 +107,18 @@ export class MemoryTable {
       if (item.status !== EventStatus.CREATED) return false
       return item.gsiSortKey === dueAs || (numberOf(item.gsiSortKey) ?? Number.POSITIVE_INFINITY) <= now
     })
+  }
+
+  /** Of what is deleted, only that it is done matters. */
+  private delete(input: DeleteCommandInput): object {
+    const id = input.Key?.id
+    const before = this.stored.get(id)?.item
+    if (!before || !holds(input.ConditionExpression, before, placeholdersOf(input))) {
+      throw new ConditionalCheckFailedException({ message: "The conditional request failed", $metadata: {} })
+    }
+    this.stored.delete(id)
+    this.onChange({ ...before, status: EventStatus.COMPLETED }, before)
+    return {}
   }
 
   private update(input: UpdateCommandInput): object {
