@@ -173,7 +173,8 @@ const NUMBERS = {
 
 type NumberOption = keyof typeof NUMBERS
 
-const DEFAULT_INDEX_NAME = "status-gsiSortKey-index"
+/** The original's. */
+export const DEFAULT_INDEX_NAME = "status-gsiSortKey-index"
 const NAMES = "a non-empty name of letters, digits, '_', '-' and '.' (for the table also an ARN)"
 const KNOWN_OPTIONS = new Set([
   "client",

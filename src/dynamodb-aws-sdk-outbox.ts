@@ -44,6 +44,7 @@ import {
 } from "./item/event-item.ts"
 import { EventAlreadyPublishedError } from "./item/publish-errors.ts"
 import { listDeadLetters, retryDeadLetters } from "./operations/dead-letters.ts"
+import { TableDoctor } from "./operations/table-doctor.ts"
 import { warnIfOnLambda } from "./process/warnings.ts"
 import type { Marks } from "./state/attempt.ts"
 import {
@@ -90,6 +91,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
   private readonly callerRequests: Requests
   private readonly errors = new ErrorReporter()
   private readonly abandoned: AbandonedClaims
+  private readonly doctor: TableDoctor
   private readonly deliveries: Deliveries
   /** In place of deliveries, without `polling`. */
   private readonly drains: Drains
@@ -103,6 +105,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     // A bus asks for this before it lets its handlers release events.
     Object.defineProperty(this, RELEASE, { value: true })
     this.docClient = documentClientFor(config.client)
+    this.doctor = new TableDoctor(config.client, this.config)
     const { processingTimeoutMs } = this.config
     this.deadline = new RequestDeadline(processingTimeoutMs)
     this.requests = new Requests(() => this.docClient, this.deadline, true)
@@ -281,12 +284,14 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       recover: (row) => this.recover(row),
       claimFailed: ({ id }, error) => this.errors.requestFailed("claim", id, error),
       recoveryFailed: ({ id }, error) => this.errors.requestFailed("recover", id, error),
+      explained: (error) => this.doctor.explained(error),
       interrupted: (error) => this.errors.pollFailed(error),
     }
   }
 
   private async due(request: DuePageRequest): Promise<Page> {
     const page = await this.requests.query(dueEvents(this.config, Date.now(), request))
+    this.doctor.isWell()
     this.abandoned.retry()
     return page
   }

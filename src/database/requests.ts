@@ -11,12 +11,14 @@ import {
   QueryCommand,
   type QueryCommandInput,
   type QueryCommandOutput,
+  ScanCommand,
+  type ScanCommandInput,
   TransactWriteCommand,
   UpdateCommand,
   type UpdateCommandInput,
 } from "@aws-sdk/lib-dynamodb"
 import { type Item, isEventItem } from "../item/event-item.ts"
-import type { Row } from "../state/status-index.ts"
+import type { CountRequest, Row } from "../state/status-index.ts"
 import type { TransactWriteItem } from "../transaction/collector.ts"
 import { isNamed, wrongTable } from "./dynamodb-errors.ts"
 import type { RequestDeadline, SendOptions } from "./request-deadline.ts"
@@ -116,6 +118,22 @@ export class Requests {
 
   async query(input: QueryCommandInput): Promise<Page> {
     const command = new QueryCommand(input)
+    return toPage(
+      await this.deadline.within((options) => this.client().send(command, ...this.optionsToSend(options))),
+    )
+  }
+
+  /** How many rows a page of a query has that only counts, and where the next one starts. */
+  async count(input: CountRequest): Promise<{ count: number; next: Record<string, unknown> | undefined }> {
+    const command = new QueryCommand(input)
+    const response = await this.deadline.within((options) =>
+      this.client().send(command, ...this.optionsToSend(options)),
+    )
+    return { count: response?.Count ?? 0, next: response?.LastEvaluatedKey }
+  }
+
+  async scan(input: ScanCommandInput): Promise<Page> {
+    const command = new ScanCommand(input)
     return toPage(
       await this.deadline.within((options) => this.client().send(command, ...this.optionsToSend(options))),
     )

@@ -21,6 +21,8 @@ export class Delivery {
   private readonly relay: Relay
   private readonly recovery: Recovery
   private readonly poller: PollingService
+  /** Throws what a read has failed with, or what that means. */
+  private readonly fail: (error: unknown) => Promise<never>
   private recheckTimer: NodeJS.Timeout | undefined
   private hasEnded = false
   /** The one timer that keeps the process alive: a started relay has work even while all it waits for is not referenced. */
@@ -34,6 +36,9 @@ export class Delivery {
     life: EventOperations & StuckEvents,
     private readonly config: ResolvedConfig,
   ) {
+    this.fail = async (error) => {
+      throw await life.explained(error)
+    }
     this.diagnostics = new Diagnostics(config.tableName)
     this.relay = new Relay(life, config, () => this.wakePoller(), this.diagnostics)
     this.recovery = new Recovery(
@@ -49,7 +54,7 @@ export class Delivery {
       pollIntervalMs: config.pollIntervalMs,
       baseBackoffMs: config.baseBackoffMs,
       maxErrorBackoffMs: config.maxErrorBackoffMs,
-      performMaintenance: () => this.recovery.runIfDue(),
+      performMaintenance: () => this.recovery.runIfDue().catch(this.fail),
       processBatch: (handler) => this.handleDue(handler),
     })
   }
@@ -102,9 +107,12 @@ export class Delivery {
     if (performance.now() >= this.preparesUntil) return
     if (this.firstPoll === "ahead") this.firstPoll = "under way"
     const until = pollUntil(this.config.processingTimeoutMs)
-    const outcome = await this.relay.handleDue(handler, until).finally(() => {
-      this.firstPoll = "over"
-    })
+    const outcome = await this.relay
+      .handleDue(handler, until)
+      .catch(this.fail)
+      .finally(() => {
+        this.firstPoll = "over"
+      })
     const { least, most } = LOOK_AGAIN_MS
     if (outcome === "unfinished") this.wakePoller()
     else if (outcome === "unsure") this.recheckIn(least + Math.random() * (most - least))

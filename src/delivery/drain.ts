@@ -50,6 +50,7 @@ export class Drain {
   private readonly relay: Relay
   private readonly recovery: Recovery | undefined
   private readonly given: Row[] | undefined
+  private readonly explained: (error: unknown) => Promise<unknown>
   private reason: DrainResult["reason"] | undefined
   /** Resolves when everything has ended, what outlasts the deadline included. */
   settled: Promise<void> = Promise.resolve()
@@ -73,6 +74,7 @@ export class Drain {
   ) {
     const diagnostics = new Diagnostics(config.tableName)
     const watched = this.tally.watch(operations, limit.dueForMs)
+    this.explained = (error) => operations.explained(error)
     this.given = given && [...given]
     const rows = this.given && new GivenRows(this.given)
     this.relay = new Relay(watched, config, () => {}, diagnostics, rows)
@@ -165,7 +167,9 @@ export class Drain {
       await this.recovery?.runIfDue().catch((error) => report(new MaintenanceError(error)))
       const startedBefore = this.limit.startedCount
       const until = this.given ? Number.POSITIVE_INFINITY : pollUntil(this.config.processingTimeoutMs)
-      const outcome = await this.relay.handleDue(handler, until)
+      const outcome = await this.relay.handleDue(handler, until).catch(async (error) => {
+        throw this.given ? error : await this.explained(error)
+      })
       if (outcome === "unfinished") continue
       const hasStarted = this.limit.startedCount > startedBefore
       // Handlers may emit after the last page was read; with concurrency 1, that is read after the last of them.

@@ -1,6 +1,7 @@
 /** Hands errors to the user's `onError`, whose own failure changes nothing but a process warning. */
 import {
   type BusEvent,
+  ConfigurationError,
   type ErrorHandler,
   EventStatus,
   HandlerError,
@@ -16,7 +17,13 @@ import type { FailedAttempt } from "../state/transitions.ts"
 export class ErrorReporter {
   onError: ErrorHandler | undefined
 
+  /** What is wrong with the setup, and is told once, however often it makes something fail. */
+  private readonly told = new WeakSet<object>()
+
   readonly report = (error: OutboxError): void => {
+    const reason = [error, error.cause].find((it) => it instanceof ConfigurationError)
+    if (reason && this.told.has(reason)) return
+    if (reason) this.told.add(reason)
     try {
       // An async function passes as an ErrorHandler; its rejection would end the process.
       Promise.resolve(this.onError?.(error)).catch(warn)

@@ -48,6 +48,8 @@ export interface EventOperations {
   fail(claim: Claim, error: unknown): Promise<Settlement | undefined>
   /** Reports a row whose claim has failed, and what is behind it goes on. */
   claimFailed(row: Row, error: unknown): void
+  /** What a read has failed with; the first time, what is wrong with the table, where that can be known. */
+  explained(error: unknown): Promise<unknown>
   /** Reports what interrupted a poll that had got something done. */
   interrupted(error: unknown): void
 }

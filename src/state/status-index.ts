@@ -64,9 +64,39 @@ export function stuckEvents(index: StatusIndex, now: number, page: PageRequest):
   return query(index, EventStatus.ACTIVE, page, { ":now": now })
 }
 
+/** Active events, whatever their lease. */
+export function activeEvents(index: StatusIndex, page: PageRequest): QueryCommandInput {
+  return query(index, EventStatus.ACTIVE, page)
+}
+
+/** When events occurred: at `from` or later, and at `until` or earlier. Epoch milliseconds. */
+export interface OccurrenceRange {
+  from?: number | undefined
+  until?: number | undefined
+}
+
 /** Failed events, newest occurrence first, with all that the index carries of them. */
-export function failedEvents(index: StatusIndex, page: PageRequest): QueryCommandInput {
-  return { ...query(index, EventStatus.FAILED, page), ScanIndexForward: false }
+export function failedEvents(
+  index: StatusIndex,
+  page: PageRequest,
+  { from, until }: OccurrenceRange = {},
+): QueryCommandInput {
+  const range =
+    from === undefined && until === undefined
+      ? undefined
+      : { ":from": from ?? Number.MIN_SAFE_INTEGER, ":now": until ?? Number.MAX_SAFE_INTEGER }
+  return { ...query(index, EventStatus.FAILED, page, range), ScanIndexForward: false }
+}
+
+/** A query that only counts. */
+export type CountRequest = QueryCommandInput & { Select: "COUNT" }
+
+/** @param limit - Most rows to count. */
+export function counted(
+  { ProjectionExpression: _, ...input }: QueryCommandInput,
+  limit: number,
+): CountRequest {
+  return { ...input, Limit: limit, Select: "COUNT" }
 }
 
 type KeyRange = { ":now": number } | { ":from": number; ":now": number }

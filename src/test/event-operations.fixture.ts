@@ -140,6 +140,7 @@ export class EventTable {
         return event && this.endAttempt(claim.lease.id, event)
       }),
       claimFailed: vi.fn<EventOperations["claimFailed"]>(),
+      explained: vi.fn<EventOperations["explained"]>(async (error) => error),
       interrupted: vi.fn<EventOperations["interrupted"]>(),
     }
   }

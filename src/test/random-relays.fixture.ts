@@ -132,6 +132,7 @@ export class Worker {
       complete: request(life.complete),
       fail: request(life.fail),
       claimFailed: life.claimFailed,
+      explained: async (error) => error,
       interrupted: life.interrupted,
     }
   }
