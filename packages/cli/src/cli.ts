@@ -1,0 +1,5 @@
+/** The binary `dynamodb-outbox`. */
+import { main } from "./program.ts"
+import { processTerminal } from "./terminal.ts"
+
+process.exitCode = await main(process.argv.slice(2), processTerminal())
