@@ -85,7 +85,7 @@ async function putDeadLetters(table: TestTable, count: number): Promise<void> {
 
 test("create-table makes a table in which doctor finds no error", async () => {
   const table = { tableName: `cli-${Date.now()}` }
-  const created = await run(on(table, "create-table", "--no-backups"))
+  const created = await run(on(table, "create-table"))
   expect(created).toMatchObject({ code: 0, out: `Created table ${table.tableName}.\n` })
   const checked = await run(on(table, "--json", "doctor"))
   expect(checked.code).toBe(0)

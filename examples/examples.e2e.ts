@@ -14,8 +14,6 @@ import {
   LOCAL_CREDENTIALS,
   LOCAL_REGION,
 } from "../packages/dynamodb-dev/src/index.ts"
-import { purgeCompleted } from "./purge-completed.ts"
-import { restoreDeadLetters } from "./restore-original-dead-letters.ts"
 import {
   emittingFromAHandler,
   sendingYourself,
@@ -153,41 +151,4 @@ test("a handler that emits takes a repetition for success", async () => {
   await until("it is delivered again", isCompleted)
   expect(await table.read("e1")).toMatchObject({ retryCount: 0 })
   expect((await table.all()).map(({ id }) => id).toSorted()).toEqual(["e1", "shipment-requested-e1"])
-})
-
-test("a purge deletes the completed events that are old enough, and nothing else", async () => {
-  const table = await createTable({ projection: "KEYS_ONLY" })
-  const event = { type: "t", payload: {}, occurredAt: "2025-01-02T03:04:05.000Z", retryCount: 0 }
-  await table.put({ ...event, id: "old", status: "completed", completedOn: 1000 })
-  await table.put({ ...event, id: "recent", status: "completed", completedOn: 2000 })
-  await table.put({ ...event, id: "waiting", status: "created", gsiSortKey: 1 })
-  await table.put({ ...event, id: "dead letter", status: "failed", gsiSortKey: 1 })
-
-  expect(await purgeCompleted(table.documents, table.tableName, new Date(1500))).toBe(1)
-  expect(await purgeCompleted(table.documents, table.tableName, new Date(1500))).toBe(0)
-  const ids = (await table.all()).map(({ id }) => id)
-  expect(ids.sort()).toEqual(["dead letter", "recent", "waiting"])
-})
-
-test("dead letters of the original are listed once they are restored", async () => {
-  const table = await createTable({ projection: "KEYS_ONLY" })
-  const occurredAt = "2025-01-02T03:04:05.000Z"
-  const event = { type: "t", payload: {}, occurredAt, status: "failed", retryCount: 5, lastError: "no" }
-  await table.put({ ...event, id: "hidden" })
-  await table.put({ ...event, id: "in the index already", gsiSortKey: 1 })
-  await table.put({ ...event, id: "delivered", status: "completed" })
-  const outbox = new DynamoDBAwsSdkOutbox({ client: newClient(), tableName: table.tableName })
-
-  expect(await restoreDeadLetters(table.documents, table.tableName)).toBe(1)
-  expect(await restoreDeadLetters(table.documents, table.tableName)).toBe(0)
-  const listed = await until("both are in the index", async () => {
-    const events = await outbox.getFailedEvents()
-    return events.length === 2 && events
-  })
-  expect(listed[0]).toMatchObject({
-    id: "hidden",
-    error: "no",
-    retryCount: 5,
-    occurredAt: new Date(occurredAt),
-  })
 })

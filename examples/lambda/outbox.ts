@@ -17,6 +17,8 @@ export const outbox = new DynamoDBAwsSdkOutbox({
   // A function is frozen between two invocations, so it delivers when it is invoked, and not in a loop.
   polling: false,
   concurrency: 10,
+  // By the table's TTL.
+  completedEvents: { expireAfterDays: 30 },
   getCollector: getDynamoDBAwsSdkCollector(),
 })
 

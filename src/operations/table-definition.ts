@@ -10,6 +10,7 @@ import {
   waitUntilTableExists,
 } from "@aws-sdk/client-dynamodb"
 import { DEFAULT_INDEX_NAME } from "../config.ts"
+import { isNamed } from "../database/dynamodb-errors.ts"
 
 /** What the table is like, beyond its keys, which are always the same. */
 export interface TableOptions {
@@ -41,7 +42,7 @@ export interface TableOptions {
    */
   deletionProtection?: boolean | undefined
   /**
-   * Whether the table can be restored to any second of the last 35 days.
+   * Whether the table can be restored to any second of the last 35 days. Local engines, which don't know of backups, are left without.
    * @default true
    */
   pointInTimeRecovery?: boolean | undefined
@@ -99,6 +100,11 @@ export async function createOutboxTable(client: DynamoDBClient, options: TableOp
   }
   if (pointInTimeRecovery) {
     const PointInTimeRecoverySpecification = { PointInTimeRecoveryEnabled: true }
-    await client.send(new UpdateContinuousBackupsCommand({ TableName, PointInTimeRecoverySpecification }))
+    await client
+      .send(new UpdateContinuousBackupsCommand({ TableName, PointInTimeRecoverySpecification }))
+      .catch((error) => {
+        // Local engines have no backups.
+        if (!isNamed(error, "UnknownOperationException")) throw error
+      })
   }
 }

@@ -28,6 +28,10 @@ assert.equal(
   typeof require("@outbox-event-bus/dynamodb-aws-sdk-outbox/lambda").createStreamHandler,
   "function",
 )
+assert.equal(
+  typeof require("@outbox-event-bus/dynamodb-aws-sdk-outbox/operations").OutboxOperator,
+  "function",
+)
 const { TestOutbox } = require("@outbox-event-bus/dynamodb-aws-sdk-outbox/testing")
 async function deliverOne() {
   const outbox = new TestOutbox()

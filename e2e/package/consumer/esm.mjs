@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import * as adapter from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
 import { createStreamHandler, STREAM_FILTERS } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/lambda"
+import * as operations from "@outbox-event-bus/dynamodb-aws-sdk-outbox/operations"
 import { TestOutbox } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/testing"
 import * as core from "outbox-event-bus"
 import { outboxConformance } from "outbox-event-bus/testing"
@@ -18,6 +19,11 @@ assert.deepEqual(Object.keys(adapter).sort(), [
   "getDynamoDBAwsSdkCollector",
   "getHandlerContext",
   "withDynamoDBAwsSdkTransaction",
+])
+assert.deepEqual(Object.keys(operations).sort(), [
+  "OutboxOperator",
+  "createOutboxTable",
+  "outboxTableDefinition",
 ])
 assert.equal(typeof core.OutboxEventBus, "function")
 assert.throws(() => new adapter.DynamoDBAwsSdkOutbox({}), core.ConfigurationError)

@@ -39,7 +39,7 @@ export function processTerminal(): Terminal {
 
 /** A table of text. What is in a cell may come from anywhere, so it stays on its line. */
 export function table(head: readonly string[], rows: ReadonlyArray<ReadonlyArray<string | number>>): string {
-  const made = new Table({ head: [...head], style: { head: [], border: [] } })
+  const made = new Table({ head: [...head], style: { head: [], border: [], compact: true } })
   for (const row of rows) made.push(row.map((cell) => oneLine(String(cell))))
   return made.toString()
 }
