@@ -20,7 +20,7 @@ import type { Page } from "./database/requests.ts"
 import { Requests, type WriteOutcome } from "./database/requests.ts"
 import { AbandonedClaims } from "./delivery/abandoned-claims.ts"
 import { Deliveries } from "./delivery/deliveries.ts"
-import { Delivery } from "./delivery/delivery.ts"
+import { Delivery, type DeliveryHealth } from "./delivery/delivery.ts"
 import { Drain, type DrainResult } from "./delivery/drain.ts"
 import { type DeliveryResult, type DrainFactory, Drains } from "./delivery/drains.ts"
 import { ErrorReporter } from "./delivery/error-reporter.ts"
@@ -68,6 +68,12 @@ import {
   type DynamoDBAwsSdkTransactionCollector,
 } from "./transaction/collector.ts"
 import { markAsEvent, onTransactionEnd, warnIfInTransaction } from "./transaction-storage.ts"
+
+/** How a relay does: see {@link DynamoDBAwsSdkOutbox.health}. */
+export interface OutboxHealth extends DeliveryHealth {
+  /** `start()` was called, and `stop()` was not. */
+  readonly isStarted: boolean
+}
 
 /**
  * Stores events in a DynamoDB table, in the caller's transaction if there is one, and delivers each at least once.
@@ -240,6 +246,26 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     assertEventIds("deliver", eventIds)
     const rows = [...new Set(eventIds)].map((id) => ({ id }))
     return this.drains.deliver(rows, bounds)
+  }
+
+  /**
+   * How the relay does, for health checks: no request is sent.
+   *
+   * @returns whether it is started, how many handlers run, and when a poll has last succeeded and failed. Without `polling`, there are
+   *   no polls.
+   * @example
+   * ```ts
+   * const { isStarted, lastPollSucceededAt } = outbox.health()
+   * const isAlive = isStarted && Date.now() - (lastPollSucceededAt?.getTime() ?? startedAt) < 60_000
+   * ```
+   */
+  health(): OutboxHealth {
+    if (this.config.polling) {
+      const { health } = this.deliveries
+      return { isStarted: health !== undefined, runningHandlers: 0, ...health }
+    }
+    const { runningHandlers } = this.drains
+    return { isStarted: runningHandlers !== undefined, runningHandlers: runningHandlers ?? 0 }
   }
 
   private assertWithoutPolling(method: string): void {

@@ -5,7 +5,7 @@ export type { DrainResult } from "./delivery/drain.ts"
 export type { DeliveryResult } from "./delivery/drains.ts"
 export { type AbortReason, getHandlerContext, type HandlerContext } from "./delivery/handler-context.ts"
 export type { Deadline, DeliveryBounds, DrainBounds } from "./delivery/start-limit.ts"
-export { DynamoDBAwsSdkOutbox } from "./dynamodb-aws-sdk-outbox.ts"
+export { DynamoDBAwsSdkOutbox, type OutboxHealth } from "./dynamodb-aws-sdk-outbox.ts"
 export {
   DuplicateEventIdError,
   EventAlreadyPublishedError,

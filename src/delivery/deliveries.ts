@@ -6,7 +6,7 @@ import type { BusEvent, ErrorHandler } from "outbox-event-bus"
 import type { RequestDeadline } from "../database/request-deadline.ts"
 import { warnOfStopInsideHandler } from "../process/warnings.ts"
 import type { AbandonedClaims } from "./abandoned-claims.ts"
-import type { Delivery } from "./delivery.ts"
+import type { Delivery, DeliveryHealth } from "./delivery.ts"
 import type { ErrorReporter } from "./error-reporter.ts"
 import { OwnContext } from "./own-context.ts"
 
@@ -46,6 +46,11 @@ export class Deliveries {
       return
     }
     warnOfStopInsideHandler()
+  }
+
+  /** That of the delivery that is started; undefined if none is. */
+  get health(): DeliveryHealth | undefined {
+    return this.current?.health
   }
 
   wake(): void {

@@ -16,6 +16,16 @@ const INDEX_LAG_MS = 100
 /** A stop that lets the first poll deliver a page: for so long handlers start, and for so long the way there may take. */
 const LAST_PAGE_MS = { handlers: 10_000, preparation: 5000 }
 
+/** How a relay does. */
+export interface DeliveryHealth {
+  /** Handlers that run now. */
+  readonly runningHandlers: number
+  /** When a poll has last ended well; none has if undefined. */
+  readonly lastPollSucceededAt?: Date
+  /** When a poll has last failed. */
+  readonly lastPollFailedAt?: Date
+}
+
 export class Delivery {
   private readonly diagnostics: Diagnostics
   private readonly relay: Relay
@@ -25,6 +35,8 @@ export class Delivery {
   private readonly fail: (error: unknown) => Promise<never>
   private recheckTimer: NodeJS.Timeout | undefined
   private hasEnded = false
+  private lastSuccessAt: Date | undefined
+  private lastFailureAt: Date | undefined
   /** The one timer that keeps the process alive: a started relay has work even while all it waits for is not referenced. */
   private keepAlive: NodeJS.Timeout | undefined
   private handler: ((event: BusEvent) => Promise<void>) | undefined
@@ -92,6 +104,15 @@ export class Delivery {
     if (this.firstPoll === "ahead") await Promise.allSettled([this.handleDue(handler)])
   }
 
+  get health(): DeliveryHealth {
+    const { lastSuccessAt, lastFailureAt } = this
+    return {
+      runningHandlers: this.relay.runningCount,
+      ...(lastSuccessAt && { lastPollSucceededAt: lastSuccessAt }),
+      ...(lastFailureAt && { lastPollFailedAt: lastFailureAt }),
+    }
+  }
+
   /** Whether the caller is one of its handlers. */
   get isCalledByHandler(): boolean {
     return this.relay.isCalledByHandler
@@ -109,10 +130,14 @@ export class Delivery {
     const until = pollUntil(this.config.processingTimeoutMs)
     const outcome = await this.relay
       .handleDue(handler, until)
-      .catch(this.fail)
+      .catch((error) => {
+        this.lastFailureAt = new Date()
+        return this.fail(error)
+      })
       .finally(() => {
         this.firstPoll = "over"
       })
+    this.lastSuccessAt = new Date()
     const { least, most } = LOOK_AGAIN_MS
     if (outcome === "unfinished") this.wakePoller()
     else if (outcome === "unsure") this.recheckIn(least + Math.random() * (most - least))

@@ -142,6 +142,10 @@ export class Drain {
     return this.tally.unclaimed
   }
 
+  get runningHandlers(): number {
+    return this.limit.runningCount
+  }
+
   get isCalledByHandler(): boolean {
     return this.relay.isCalledByHandler
   }

@@ -40,6 +40,11 @@ export class Drains {
     this.errors.onError = onError
   }
 
+  /** Handlers that run; undefined without handlers. */
+  get runningHandlers(): number | undefined {
+    return this.handler && [...this.running].reduce((sum, drain) => sum + drain.runningHandlers, 0)
+  }
+
   async drain(bounds: DrainBounds): Promise<DrainResult> {
     const { result } = await this.run(bounds)
     return result

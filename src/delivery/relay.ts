@@ -138,6 +138,11 @@ export class Relay {
     await idle
   }
 
+  /** Handlers that run. */
+  get runningCount(): number {
+    return this.running.size
+  }
+
   /** Something runs, is being settled, or waits to be claimed again. */
   get isBusy(): boolean {
     return (

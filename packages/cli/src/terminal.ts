@@ -21,6 +21,11 @@ export function processTerminal(): Terminal {
   const controller = new AbortController()
   // The first one ends the work between two events, the second one the process.
   process.once("SIGINT", () => controller.abort())
+  // As of `| head`: whoever reads has seen enough.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error
+    process.exit()
+  })
   const isInteractive = process.stdin.isTTY === true && process.stdout.isTTY === true
   return {
     print: (text) => void process.stdout.write(`${text}\n`),
