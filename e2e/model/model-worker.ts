@@ -144,6 +144,11 @@ export class ModelWorker {
     return result === "error" ? "error" : "done"
   }
 
+  discard(id: string): string {
+    const result = this.wire.write({ kind: "discard", id, now: this.clock() })
+    return result === "error" ? "error" : "done"
+  }
+
   private drop(id: string) {
     const held = this.holds.get(id)
     if (!held) throw new Error(`no claim of ${id} is held`)

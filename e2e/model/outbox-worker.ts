@@ -7,6 +7,7 @@ import {
   TransactionCanceledError,
   withDynamoDBAwsSdkTransaction,
 } from "../../src/index.ts"
+import { OutboxOperator } from "../../src/operations.ts"
 import type { Row } from "../../src/state/status-index.ts"
 import { BASE_BACKOFF_MS, LEASE_MS, MAX_RETRIES } from "./circumstances.ts"
 import type { Place, SystemWorker } from "./system.ts"
@@ -31,6 +32,7 @@ export function outboxWorker(wire: Wire, place: Place): SystemWorker {
     maxRetries: MAX_RETRIES,
     baseBackoffMs: BASE_BACKOFF_MS,
   })
+  const operator = new OutboxOperator({ ...place, client: client as DynamoDBClient })
   const steps = outbox as unknown as Steps
   const claims = new Map<string, Claim>()
   const reports: string[] = []
@@ -94,6 +96,11 @@ export function outboxWorker(wire: Wire, place: Place): SystemWorker {
       steps.recover(row).then(
         () => "done",
         () => "error",
+      ),
+    discard: (id) =>
+      operator.discard([id], { reason: "model" }).then(
+        () => "done",
+        (error) => (error instanceof OperationalError ? "error" : String(error)),
       ),
     retry: (id) =>
       outbox.retryEvents([id]).then(

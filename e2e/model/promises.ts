@@ -106,6 +106,16 @@ function checkChange(step: Step, before: Item, after: Item, held: unknown, promi
     promise(before.status !== "active" || !isChanged, "nobody claims what another has claimed")
     promise(before.status !== "failed" || !isChanged, "nobody claims a dead letter")
   }
+  if (before.status === "failed" && after.status === "completed") {
+    // A late success of its handler is one, too.
+    promise(
+      ["discard", "complete", "late"].includes(step.do),
+      "only an operator or a success ends a dead letter",
+    )
+    if (step.do === "discard") promise(typeof after.discardReason === "string", "what is given up says why")
+  }
+  if (step.do === "discard")
+    promise(!isChanged || before.status === "failed", "discard changes dead letters only")
   const counted = count(after) - count(before)
   if (before.status === "failed" && after.status === "created") {
     promise(count(after) === 0, "a retried dead letter has all attempts before it")

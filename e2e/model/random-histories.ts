@@ -59,6 +59,7 @@ const STEPS: fc.WeightedArbitrary<OpenStep>[] = [
   { weight: 3, arbitrary: anyone("release") },
   { weight: 8, arbitrary: anyone("recover") },
   { weight: 2, arbitrary: anyone("retry") },
+  { weight: 1, arbitrary: anyone("discard") },
   { weight: 3, arbitrary: fc.constant(LATE) },
   { weight: 1, arbitrary: fc.constantFrom(anyEvent("delete"), anyEvent("damage")) },
   {

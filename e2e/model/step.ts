@@ -12,7 +12,7 @@ export type Fate =
   | "dies after"
 
 export type EventStep = {
-  do: "claim" | "complete" | "fail" | "renew" | "release" | "recover" | "retry"
+  do: "claim" | "complete" | "fail" | "renew" | "release" | "recover" | "retry" | "discard"
   worker: number
   id: string
   fates?: readonly Fate[]

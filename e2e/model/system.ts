@@ -24,6 +24,7 @@ export interface SystemWorker {
   release(id: string): Promise<string>
   recover(row: Row): Promise<string>
   retry(id: string): Promise<string>
+  discard(id: string): Promise<string>
   die(): void
 }
 

@@ -58,6 +58,7 @@ export type Write =
     }
   | { kind: "setAside"; id: string; attempt: ModelAttempt; recovered: ModelAttempt }
   | { kind: "retry"; id: string; now: number }
+  | { kind: "discard"; id: string; now: number }
 
 export type WriteResult = "written" | "refused"
 
@@ -111,6 +112,7 @@ function isAllowed(item: ModelItem, write: Update): boolean {
     case "setAside":
       return item.status === write.recovered.status && key === write.recovered.gsiSortKey
     case "retry":
+    case "discard":
       return item.status === "failed"
   }
 }
@@ -155,6 +157,7 @@ function change(item: ModelItem, write: Update): void {
       item.claimToken = write.token
       return
     case "complete":
+    case "discard":
       Object.assign(item, { status: "completed", completedOn: write.now })
       delete item.gsiSortKey
       delete item.claimToken
