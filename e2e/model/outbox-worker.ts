@@ -1,23 +1,22 @@
-/** A worker that takes its steps with the adapter's own methods, the private ones too, one at a time. */
+/** A worker that takes the adapter's own steps, one at a time. */
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { OperationalError, type OutboxError, ValidationError } from "outbox-event-bus"
-import type { Claim, EventOperations } from "../../src/delivery/event-operations.ts"
+import type { Claim } from "../../src/delivery/event-operations.ts"
+import type { EventSteps } from "../../src/delivery/event-steps.ts"
 import {
   DynamoDBAwsSdkOutbox,
   TransactionCanceledError,
   withDynamoDBAwsSdkTransaction,
 } from "../../src/index.ts"
 import { OutboxOperator } from "../../src/operations.ts"
-import type { Row } from "../../src/state/status-index.ts"
 import { BASE_BACKOFF_MS, LEASE_MS, MAX_RETRIES } from "./circumstances.ts"
 import type { Place, SystemWorker } from "./system.ts"
 import type { Wire } from "./wire.ts"
 
-/** The steps that are private. */
-interface Steps extends EventOperations {
+/** What is private. */
+interface Inside {
   errors: { onError: (error: OutboxError) => void }
-  abandoned: { idle(): Promise<void> }
-  recover(row: Row): Promise<void>
+  steps: EventSteps
 }
 
 /** Far longer than what fates a step has take, and no longer than what a dead process has left running may take. */
@@ -33,10 +32,11 @@ export function outboxWorker(wire: Wire, place: Place): SystemWorker {
     baseBackoffMs: BASE_BACKOFF_MS,
   })
   const operator = new OutboxOperator({ ...place, client: client as DynamoDBClient })
-  const steps = outbox as unknown as Steps
+  const { errors, steps: life } = outbox as unknown as Inside
+  const steps = life.operations()
   const claims = new Map<string, Claim>()
   const reports: string[] = []
-  steps.errors.onError = ({ name }) => reports.push(name)
+  errors.onError = ({ name }) => reports.push(name)
 
   const drop = (id: string): Claim => {
     const claim = claims.get(id) as Claim
@@ -66,7 +66,7 @@ export function outboxWorker(wire: Wire, place: Place): SystemWorker {
         if (outcome.kind === "won") claims.set(row.id, outcome.claim)
         return outcome.kind
       } catch {
-        await steps.abandoned.idle()
+        await life.abandoned.idle()
         return "error"
       }
     },
