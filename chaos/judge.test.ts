@@ -130,6 +130,13 @@ test("a completed event must have left the index", () => {
   ])
 })
 
+test("an event that is not delivered must not expire", () => {
+  const items = [{ id: "e", status: "failed", retryCount: 5, expiresAt: 1 }]
+  expect(judge(evidence({ a: ran("e", 0, 5, false) }, { items })).broken).toContain(
+    "event e is failed, and may expire",
+  )
+})
+
 test("a run after a failed one is a retry", () => {
   expect(again(ran("e", 0, 5, false), ran("e", 10, 15))).toMatchObject({ retries: 1, broken: [] })
 })

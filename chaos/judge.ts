@@ -121,11 +121,15 @@ function judgeItems(evidence: Evidence, runs: Map<string, Run[]>, verdict: Verdi
     const what = status === "completed" ? "completed, but no handler has succeeded" : (status ?? "gone")
     verdict.broken.push(`event ${id} is ${what}`)
   }
-  for (const { id, status, gsiSortKey } of items) {
+  for (const { id, status, gsiSortKey, expiresAt } of items) {
     if (!published.has(id))
       verdict.broken.push(`item ${id} was ${refused.has(id) ? "refused" : "never published"}`)
     if (status === "completed" && gsiSortKey !== undefined) {
       verdict.broken.push(`completed event ${id} is still in the index`)
+    }
+    // The original sets back what is completed.
+    if (status !== "completed" && expiresAt !== undefined && !hasOriginal(evidence)) {
+      verdict.broken.push(`event ${id} is ${status}, and may expire`)
     }
   }
   for (const id of orders)
@@ -141,7 +145,7 @@ function judgeItems(evidence: Evidence, runs: Map<string, Run[]>, verdict: Verdi
  */
 function judgeAttempts(evidence: Evidence, runs: Map<string, Run[]>, verdict: Verdict): void {
   // The original claims ahead whatever was recovered before.
-  if (evidence.workers.some(({ version }) => version === "original")) return
+  if (hasOriginal(evidence)) return
   for (const { id, status, retryCount } of evidence.items) {
     const ran = (runs.get(id)?.length ?? 0) - (status === "completed" ? 1 : 0)
     const charged = Number(retryCount ?? 0)
@@ -152,6 +156,10 @@ function judgeAttempts(evidence: Evidence, runs: Map<string, Run[]>, verdict: Ve
       `event ${id} has ${charged} attempts, but its handler ran ${ran} times without success`,
     )
   }
+}
+
+function hasOriginal({ workers }: Evidence): boolean {
+  return workers.some(({ version }) => version === "original")
 }
 
 /** Claims that nobody could make use of: the answer did not come, or the worker died at once. */
