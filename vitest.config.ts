@@ -27,6 +27,7 @@ export default defineConfig({
     alias: {
       // The first that fits is taken, and a name fits whatever lies below it.
       "@outbox-event-bus/dynamodb-aws-sdk-outbox/lambda": source("./src/lambda.ts"),
+      "@outbox-event-bus/dynamodb-aws-sdk-outbox/opentelemetry": source("./src/opentelemetry.ts"),
       "@outbox-event-bus/dynamodb-aws-sdk-outbox/operations": source("./src/operations.ts"),
       "@outbox-event-bus/dynamodb-aws-sdk-outbox/testing": source("./src/testing.ts"),
       "@outbox-event-bus/dynamodb-aws-sdk-outbox": source("./src/index.ts"),

@@ -16,6 +16,7 @@ import { idleMeasure } from "./measures/idle.ts"
 import { invocationsMeasure } from "./measures/invocations.ts"
 import { latencyMeasure } from "./measures/latency.ts"
 import { memoryMeasure } from "./measures/memory.ts"
+import { openTelemetryMeasure } from "./measures/opentelemetry.ts"
 import { orderMeasure } from "./measures/order.ts"
 import { remoteLatencyMeasure } from "./measures/remote-latency.ts"
 import { streamMeasure } from "./measures/stream.ts"
@@ -56,6 +57,7 @@ const GROUPS: Step[][] = [
   [step(streamMeasure)],
   [step(invocationsMeasure)],
   [step(coldStartMeasure)],
+  [step(openTelemetryMeasure)],
   [step(remoteLatencyMeasure), step(idleMeasure)],
   [step(memoryMeasure)],
 ]

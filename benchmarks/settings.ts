@@ -29,6 +29,7 @@ export interface Settings {
   diagnostics: { events: number }
   stream: { events: number }
   coldStart: { starts: number }
+  openTelemetry: { events: number; rounds: number }
 }
 
 const SEED = 20_240_607
@@ -57,6 +58,7 @@ const FULL: Settings = {
   diagnostics: { events: 1000 },
   stream: { events: 300 },
   coldStart: { starts: 15 },
+  openTelemetry: { events: 2000, rounds: 7 },
 }
 
 const QUICK: Settings = {
@@ -85,6 +87,7 @@ const QUICK: Settings = {
   diagnostics: { events: 100 },
   stream: { events: 40 },
   coldStart: { starts: 1 },
+  openTelemetry: { events: 100, rounds: 1 },
 }
 
 export function settingsFor(isQuick: boolean): Settings {

@@ -26,6 +26,7 @@ import { toItem } from "./item/event-item.ts"
 import { EventAlreadyPublishedError } from "./item/publish-errors.ts"
 import { listDeadLetters, retryDeadLetters } from "./operations/dead-letters.ts"
 import { TableDoctor } from "./operations/table-doctor.ts"
+import { Diagnostics } from "./process/diagnostics.ts"
 import { warnIfOnLambda } from "./process/warnings.ts"
 import { RELEASE } from "./state/attempt.ts"
 import * as transitions from "./state/transitions.ts"
@@ -115,6 +116,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
         markAsEvent(collector, item, item.Put.Item?.id as string)
       }
       onTransactionEnd(collector, () => this.wake())
+      this.tellOf(events)
       return
     }
     warnIfInTransaction()
@@ -123,6 +125,7 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
       const eventIds = refused.flatMap((position) => items[position]?.Put.Item?.id ?? [])
       throw new EventAlreadyPublishedError(tableName, eventIds)
     }
+    this.tellOf(events)
     this.wake()
   }
 
@@ -228,6 +231,11 @@ export class DynamoDBAwsSdkOutbox implements IOutbox<DynamoDBAwsSdkTransactionCo
     }
     const { runningHandlers } = this.drains
     return { isStarted: runningHandlers !== undefined, runningHandlers: runningHandlers ?? 0 }
+  }
+
+  private tellOf(events: readonly BusEvent[]): void {
+    const { tell } = new Diagnostics(this.config.tableName)
+    if (tell) for (const { id, type } of events) tell({ what: "published", eventId: id, eventType: type })
   }
 
   private assertWithoutPolling(method: string): void {

@@ -30,10 +30,15 @@ const LEASE_MS = 30_000
 /** The relay, as users run it: an outbox behind a bus. Ends with `stop()`, which waits until all is settled. */
 export async function drainByRelay(
   { endpoint, tableName, events }: Backlog,
-  { handlerMs, concurrency }: { handlerMs: number; concurrency?: number },
+  {
+    handlerMs,
+    concurrency,
+    prepare = () => {},
+  }: { handlerMs: number; concurrency?: number; prepare?: (outbox: DynamoDBAwsSdkOutbox) => void },
 ): Promise<Drained> {
   const client = clientFor(endpoint)
   const outbox = new DynamoDBAwsSdkOutbox({ client, tableName, ...(concurrency && { concurrency }) })
+  prepare(outbox)
   const handled: string[] = []
   const measured = await timed(events.length, async () => {
     await new Promise<void>((resolve, reject) => {

@@ -12,6 +12,7 @@ import type { IdleResult } from "../measures/idle.ts"
 import type { InvocationsResult } from "../measures/invocations.ts"
 import type { LatencyResult } from "../measures/latency.ts"
 import type { MemoryResult } from "../measures/memory.ts"
+import type { OpenTelemetryResult } from "../measures/opentelemetry.ts"
 import type { OrderResult } from "../measures/order.ts"
 import type { RemoteLatencyResult } from "../measures/remote-latency.ts"
 import type { StreamResult } from "../measures/stream.ts"
@@ -31,6 +32,7 @@ export interface Results {
   stream: StreamResult
   invocations: InvocationsResult
   "cold-start": ColdStartResult
+  opentelemetry: OpenTelemetryResult
   memory: MemoryResult
 }
 

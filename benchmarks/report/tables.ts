@@ -235,6 +235,17 @@ export function coldStartTable({ rows }: Results["cold-start"]): string {
   )
 }
 
+export function openTelemetryTable({ rows }: Results["opentelemetry"]): string {
+  return table(
+    ["outbox", "events/s", "CPU ms/event"],
+    rows.map(({ variant, eventsPerSecond, cpuMsPerEvent }) => [
+      variant,
+      spread(eventsPerSecond),
+      spread(cpuMsPerEvent),
+    ]),
+  )
+}
+
 function spread({ median, lowest, highest }: Spread): string {
   if (lowest === highest) return number(median)
   return `${number(median)} (${number(lowest)}–${number(highest)})`

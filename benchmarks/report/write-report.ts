@@ -46,6 +46,7 @@ function blocks(
     stream: results.stream && tables.streamTable(results.stream),
     invocations: results.invocations && tables.invocationsTable(results.invocations),
     "cold-start": results["cold-start"] && tables.coldStartTable(results["cold-start"]),
+    opentelemetry: results.opentelemetry && tables.openTelemetryTable(results.opentelemetry),
     batching: results.batching && tables.batchingTable(results.batching),
   }
   return Object.fromEntries(

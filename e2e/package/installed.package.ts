@@ -13,6 +13,7 @@ const TSC = fileURLToPath(new URL("../../node_modules/typescript/bin/tsc", impor
 const COMPATIBILITY = fileURLToPath(new URL("../compat", import.meta.url))
 const VITEST = fileURLToPath(new URL("../../node_modules/vitest", import.meta.url))
 const NODE_TYPES = "20.19.0"
+const OPENTELEMETRY = "1.9.0"
 const LAMBDA_TYPES = "8.10.164"
 
 const { adapter, core } = inject("tarballs")
@@ -38,6 +39,7 @@ describe.each(["newest", "oldest"] as const)("with the %s AWS SDK", (age) => {
         [core.name]: `file:${core.path}`,
         "@types/node": NODE_TYPES,
         "@types/aws-lambda": LAMBDA_TYPES,
+        "@opentelemetry/api": OPENTELEMETRY,
       },
     }
     await writeFile(join(folder, "package.json"), JSON.stringify(manifest))

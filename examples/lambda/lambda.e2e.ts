@@ -252,7 +252,9 @@ describe("the functions", () => {
     ["nothing responds", { AWS_ENDPOINT_URL_DYNAMODB: "http://127.0.0.1:1" }],
   ] as const)("Sweep fails where %s, so that its alarm goes off", async ([, environment]) => {
     const sweep = await load("Sweep", await createTables(), environment)
-    await expect(sweep.invoke({})).rejects.toThrow("can't read table")
+    await expect(sweep.invoke({})).rejects.toThrow(
+      /^There is no table "missing"|^Could not drain: can't read table/,
+    )
     expect(console.log).not.toHaveBeenCalled()
   })
 

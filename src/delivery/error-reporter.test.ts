@@ -1,5 +1,12 @@
 import { runInNewContext } from "node:vm"
-import { type BusEvent, HandlerError, MaxRetriesExceededError, OperationalError } from "outbox-event-bus"
+import {
+  type BusEvent,
+  ConfigurationError,
+  HandlerError,
+  MaintenanceError,
+  MaxRetriesExceededError,
+  OperationalError,
+} from "outbox-event-bus"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { allPromisesRun } from "../../packages/outbox-event-bus/src/deferred.fixture.ts"
 import { ErrorReporter } from "./error-reporter.ts"
@@ -20,6 +27,27 @@ const create = (onError = vi.fn()) => {
   reporter.onError = onError
   return { reporter, onError }
 }
+
+describe("what is wrong with the setup", () => {
+  it("is reported once, as itself, however often it makes something fail", () => {
+    const { reporter, onError } = create()
+    const wrong = new ConfigurationError("no index")
+    reporter.report(new MaintenanceError(wrong))
+    reporter.report(wrong)
+    reporter.report(new MaintenanceError(wrong))
+    expect(onError).toHaveBeenCalledExactlyOnceWith(wrong)
+    reporter.report(new ConfigurationError("no table"))
+    expect(onError).toHaveBeenCalledTimes(2)
+  })
+
+  it("is no matter of handlers, which may throw the same error again and again", () => {
+    const { reporter, onError } = create()
+    const thrown = new ConfigurationError("of the handler's own")
+    for (let i = 0; i < 2; i++) reporter.report(new HandlerError(thrown, event))
+    expect(onError).toHaveBeenCalledTimes(2)
+    expect(onError).toHaveBeenCalledWith(expect.any(HandlerError))
+  })
+})
 
 describe("a failed attempt is reported", () => {
   it("as a HandlerError with event and cause while attempts are left", () => {

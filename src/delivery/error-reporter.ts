@@ -5,6 +5,7 @@ import {
   type ErrorHandler,
   EventStatus,
   HandlerError,
+  MaintenanceError,
   MaxRetriesExceededError,
   OperationalError,
   OutboxError,
@@ -21,12 +22,13 @@ export class ErrorReporter {
   private readonly told = new WeakSet<object>()
 
   readonly report = (error: OutboxError): void => {
-    const reason = [error, error.cause].find((it) => it instanceof ConfigurationError)
+    const what = error instanceof MaintenanceError ? error.cause : error
+    const reason = what instanceof ConfigurationError ? what : undefined
     if (reason && this.told.has(reason)) return
     if (reason) this.told.add(reason)
     try {
       // An async function passes as an ErrorHandler; its rejection would end the process.
-      Promise.resolve(this.onError?.(error)).catch(warn)
+      Promise.resolve(this.onError?.(reason ?? error)).catch(warn)
     } catch (thrown) {
       warn(thrown)
     }

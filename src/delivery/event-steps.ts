@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto"
 import type { DeleteCommandInput, UpdateCommandInput } from "@aws-sdk/lib-dynamodb"
-import { EventStatus } from "outbox-event-bus"
+import { type BusEvent, EventStatus } from "outbox-event-bus"
 import type { ResolvedConfig } from "../config.ts"
 import { isNamed } from "../database/dynamodb-errors.ts"
 import type { RequestDeadline } from "../database/request-deadline.ts"
@@ -18,6 +18,7 @@ import {
   toFailedEvent,
 } from "../item/event-item.ts"
 import type { TableDoctor } from "../operations/table-doctor.ts"
+import { Diagnostics } from "../process/diagnostics.ts"
 import type { Marks } from "../state/attempt.ts"
 import {
   asksForRelease,
@@ -38,6 +39,7 @@ import type { ErrorReporter } from "./error-reporter.ts"
 import type { Claim, ClaimOutcome, EventOperations, Settlement, StuckEvents } from "./event-operations.ts"
 
 export class EventSteps {
+  private diagnostics: Diagnostics | undefined
   /** Claims of unknown outcome, which are being undone. */
   readonly abandoned: AbandonedClaims
 
@@ -156,16 +158,17 @@ export class EventSteps {
   }
 
   /** active → completed: the handler has succeeded. */
-  private async complete({ lease, storedOccurredAt }: Claim): Promise<Settlement | undefined> {
+  private async complete({ lease, event, storedOccurredAt }: Claim): Promise<Settlement | undefined> {
     this.deadline.handlerEnded()
     const { tableName, completedEvents } = this.config
-    const event = { id: lease.id, occurredAt: storedOccurredAt }
+    const completed = { id: lease.id, occurredAt: storedOccurredAt }
     const outcome = await this.settle(
       lease,
       completedEvents.kind === "delete"
-        ? transitions.completeAndDelete(tableName, event)
-        : transitions.complete(tableName, event, Date.now(), completedEvents),
+        ? transitions.completeAndDelete(tableName, completed)
+        : transitions.complete(tableName, completed, Date.now(), completedEvents),
     )
+    if (outcome !== undefined) this.tell?.({ what: "delivered", ...namesOf(event) })
     // Where it is refused, an earlier try has completed it, or somebody has deleted it: the handler has succeeded all the same.
     return outcome === undefined ? undefined : "delivered"
   }
@@ -177,6 +180,7 @@ export class EventSteps {
     const { lease, event, occurredAt, retryCount } = claim
     const attempt = this.failedAttempt(error, retryCount, occurredAt, lease.dueAt)
     const outcome = await this.settle(lease, transitions.fail(this.config.tableName, lease, attempt))
+    if (isWritten(outcome)) this.tellOfFailure(attempt, event)
     this.errors.attemptFailed(error, event, isWritten(outcome) ? attempt : undefined)
     return isWritten(outcome) ? settlementOf(attempt) : undefined
   }
@@ -210,8 +214,21 @@ export class EventSteps {
       this.errors.report(read.unreadable)
       return "deadLettered"
     }
-    this.errors.attemptFailed(error, read?.event ?? toFailedEvent(seen), attempt)
+    const event = read?.event ?? toFailedEvent(seen)
+    this.tell?.({ what: "recovered", ...namesOf(event) })
+    this.tellOfFailure(attempt, event)
+    this.errors.attemptFailed(error, event, attempt)
     return settlementOf(attempt)
+  }
+
+  private get tell(): Diagnostics["tell"] {
+    this.diagnostics ??= new Diagnostics(this.config.tableName)
+    return this.diagnostics.tell
+  }
+
+  private tellOfFailure(attempt: FailedAttempt, event: BusEvent): void {
+    const what = settlementOf(attempt) === "retried" ? "retried" : "dead-lettered"
+    this.tell?.({ what, ...namesOf(event) })
   }
 
   private failedAttempt(error: unknown, retryCount: number, occurredAt: Date, dueAt: number): FailedAttempt {
@@ -241,6 +258,10 @@ export class EventSteps {
       this.errors.requestFailed("settle", lease.id, error),
     )
   }
+}
+
+function namesOf({ id, type }: BusEvent): { eventId: string; eventType: string } {
+  return { eventId: id, eventType: type }
 }
 
 function isWritten(outcome: WriteOutcome | undefined): boolean {

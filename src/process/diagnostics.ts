@@ -19,6 +19,9 @@ export const OUTBOX_DIAGNOSTICS_CHANNEL = "outbox-event-bus:dynamodb-aws-sdk"
  * - `claimed`; `lost`, to another worker; `not-claimed`: the claim failed, or the item can't be read; it is left alone for `forMs`.
  * - `waits`: why a queued event does not start yet; told once for each reason.
  * - `handler-started`, `handler-ended` with its duration; `settled`: its result is written, or it was reported that it could not be.
+ * - `published`: an event was stored, or pushed into a transaction of the caller's.
+ * - `delivered`, `retried`, `dead-lettered`: what was written of an attempt; `recovered`, before one of the last two, where its worker
+ *   had died or was late.
  * - `released`: a claimed event was released without counting an attempt.
  * - `lease-lost`: another worker has the event.
  * - `recovery-looked`: expired leases that were found, and those that were recovered.
@@ -33,6 +36,11 @@ type Diagnostic =
       readonly what: "looked"
       readonly eventId: string
       readonly suspicion: "none" | "weak" | "strong" | "gone"
+    }
+  | {
+      readonly what: "published" | "delivered" | "retried" | "dead-lettered" | "recovered"
+      readonly eventId: string
+      readonly eventType: string
     }
   | { readonly what: "claimed" | "lost" | "lease-lost" | "settled"; readonly eventId: string }
   | {

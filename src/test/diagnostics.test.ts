@@ -34,6 +34,7 @@ it("tells the story of an outbox that delivers one event", async () => {
     "claimed",
     "handler-started",
     "handler-ended",
+    "delivered",
     "page-read",
     "settled",
     "poll-ended",

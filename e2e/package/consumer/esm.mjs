@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import * as adapter from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
 import { createStreamHandler, STREAM_FILTERS } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/lambda"
+import { instrumentOutbox } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/opentelemetry"
 import * as operations from "@outbox-event-bus/dynamodb-aws-sdk-outbox/operations"
 import { TestOutbox } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/testing"
 import * as core from "outbox-event-bus"
@@ -25,6 +26,7 @@ assert.deepEqual(Object.keys(operations).sort(), [
   "createOutboxTable",
   "outboxTableDefinition",
 ])
+instrumentOutbox(new TestOutbox())()
 assert.equal(typeof core.OutboxEventBus, "function")
 assert.throws(() => new adapter.DynamoDBAwsSdkOutbox({}), core.ConfigurationError)
 assert.equal(typeof outboxConformance, "function")

@@ -14,6 +14,7 @@ import {
   withDynamoDBAwsSdkTransaction,
 } from "@outbox-event-bus/dynamodb-aws-sdk-outbox"
 import { createStreamHandler, type StreamHandler } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/lambda"
+import { instrumentOutbox } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/opentelemetry"
 import { OutboxOperator } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/operations"
 import { TestOutbox, type TestOutboxOptions } from "@outbox-event-bus/dynamodb-aws-sdk-outbox/testing"
 import {
@@ -57,6 +58,7 @@ export const committed: string = await withDynamoDBAwsSdkTransaction(
 const onDemand = new DynamoDBAwsSdkOutbox({ ...config, polling: false })
 export const drained: DrainResult = await onDemand.drain({ deadline: () => 1000, maxEvents: 10 })
 export const handler: StreamHandler = createStreamHandler(onDemand)
+export const uninstrument: () => void = instrumentOutbox(onDemand)
 const operator = new OutboxOperator({ ...config, completedEvents: { expireAfterDays: 30 } })
 export const retried: { retried: number } = await operator.retry({ type: "order.placed" }, { perSecond: 10 })
 for await (const { id, error } of operator.deadLetters({ error: /carrier/ })) console.log(id, error?.length)
