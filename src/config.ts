@@ -101,7 +101,7 @@ export interface DynamoDBAwsSdkOutboxConfig extends OrUndefined<OutboxConfig> {
   completedEvents?: CompletedEvents | undefined
   /**
    * Whether `start()` runs a poll loop. With `false` it only hands over the handlers, and
-   * {@link DynamoDBAwsSdkOutbox.drain} delivers when it is called: for Lambda functions and scheduled jobs.
+   * `drain()` delivers when it is called: for Lambda functions and scheduled jobs.
    * @default true
    */
   polling?: boolean | undefined

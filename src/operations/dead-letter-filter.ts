@@ -19,7 +19,7 @@ export interface DeadLetterFilter {
 /** Dead letters of one type that failed in one way. */
 export interface DeadLetterGroup {
   type: string
-  /** The error's text without what differs from event to event: see {@link errorKindOf}. */
+  /** The first line of the error's text, with ids, numbers and quoted values replaced, since they differ from event to event. */
   errorKind: string
   count: number
   /** When the first and the last of them occurred. */
