@@ -9,7 +9,9 @@ const MAX_README_LINES = 250
 const isGenerated = (path: string) => path.startsWith("docs/api/") && path !== "docs/api/README.md"
 
 const index = readFileSync("docs/README.md", "utf8")
-const pages = markdownFiles().filter((path) => path.startsWith("docs/") && path !== "docs/README.md" && !isGenerated(path))
+const pages = markdownFiles().filter(
+  (path) => path.startsWith("docs/") && path !== "docs/README.md" && !isGenerated(path),
+)
 
 it("has a README that can be read in one sitting, and that links the index", () => {
   const readme = readFileSync("README.md", "utf8")
