@@ -194,6 +194,17 @@ describe("an instrumented outbox", () => {
     await bus.stop()
   })
 
+  it("leaves it to the outbox to refuse what is no event", async () => {
+    const { outbox, stop } = instrumented()
+    const event = { id: "e1", type: "t", payload: 1, occurredAt: new Date() }
+    await expect(outbox.publish([{ ...event, metadata: "abc" as never }])).rejects.toThrow(
+      "metadata is a string",
+    )
+    await expect(outbox.publish([undefined as never])).rejects.toThrow("can't be stored")
+    expect(outbox.published).toEqual([])
+    stop()
+  })
+
   it("changes nothing where no SDK is registered", async () => {
     context.disable()
     propagation.disable()

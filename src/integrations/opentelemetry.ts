@@ -139,13 +139,16 @@ function nameOf(error: unknown): string {
 
 /** The event with the current context in its metadata; what the caller has put there under the same names stays. */
 function withContext(event: BusEvent): BusEvent {
+  // What is no event is refused as it is.
+  if (!event || typeof (event.metadata ?? {}) !== "object") return event
   const carrier: Record<string, string> = {}
   propagation.inject(context.active(), carrier)
   return Object.keys(carrier).length === 0 ? event : { ...event, metadata: { ...carrier, ...event.metadata } }
 }
 
 function sendAttributes(events: readonly BusEvent[]): Attributes {
-  const types = [...new Set(events.map(({ type }) => type))]
+  // What is no event is refused by `publish`.
+  const types = [...new Set(events.map((event) => event?.type))]
   return {
     ...SYSTEM,
     "messaging.operation.name": "send",
