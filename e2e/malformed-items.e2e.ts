@@ -1,6 +1,8 @@
 /** Items that can't be read as events are set aside as failed with the reason; the events behind them are delivered. */
+import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import type { AttributeValue } from "@aws-sdk/client-dynamodb"
-import { describe, expect, test } from "vitest"
+import { describe, expect, onTestFinished, test } from "vitest"
+import { OUTBOX_DIAGNOSTICS_CHANNEL, type OutboxDiagnostic } from "../src/index.ts"
 import { someEvents } from "./fixture/events.ts"
 import { createTable, type Projection } from "./fixture/table.ts"
 import { until } from "./fixture/until.ts"
@@ -75,10 +77,24 @@ const MALFORMED: Record<string, [item: RawItem, reason: RegExp]> = {
   ],
 }
 
+const OUTCOMES = new Set<OutboxDiagnostic["what"]>(["retried", "dead-lettered", "recovered"])
+
+/** What is told of a table from now on. */
+function diagnosticsOf({ tableName }: { tableName: string }): OutboxDiagnostic[] {
+  const told: OutboxDiagnostic[] = []
+  const listen = (message: unknown) => {
+    if ((message as OutboxDiagnostic).tableName === tableName) told.push(message as OutboxDiagnostic)
+  }
+  subscribe(OUTBOX_DIAGNOSTICS_CHANNEL, listen)
+  onTestFinished(() => void unsubscribe(OUTBOX_DIAGNOSTICS_CHANNEL, listen))
+  return told
+}
+
 describe.each<Projection>(["ALL", "KEYS_ONLY"])("index %s", (projection) => {
   test.each(Object.entries(MALFORMED))("%s", async (_name, [item, reason]) => {
     const table = await createTable({ projection })
     await table.putRaw(item)
+    const told = diagnosticsOf(table)
     const worker = startWorker(table)
     await worker.outbox.publish(someEvents(2))
     await until("the events behind it are delivered", () => worker.delivered.length === 2)
@@ -95,6 +111,9 @@ describe.each<Projection>(["ALL", "KEYS_ONLY"])("index %s", (projection) => {
     expect(worker.errors.map(({ name }) => name)).toEqual(["ValidationError"])
     expect(worker.errors[0]?.message).toMatch(reason)
     expect(worker.errors[0]?.context).toMatchObject({ event: { id: "bad" } })
+    const outcomes = told.flatMap(({ what }) => (OUTCOMES.has(what) ? [what] : []))
+    const isStuck = item.status?.S === "active"
+    expect(outcomes).toEqual([...(isStuck ? ["recovered"] : []), "dead-lettered"])
   })
 })
 

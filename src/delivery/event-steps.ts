@@ -99,10 +99,9 @@ export class EventSteps {
     const item = outcome.item ?? row
     const read = readItem(item)
     if ("unreadable" in read) {
-      await this.settle(
-        lease,
-        transitions.fail(this.config.tableName, lease, unreadableAttempt(item, read.unreadable)),
-      )
+      const aside = unreadableAttempt(item, read.unreadable)
+      const written = await this.settle(lease, transitions.fail(this.config.tableName, lease, aside))
+      if (isWritten(written)) this.tellOfFailure(aside, toFailedEvent(item))
       this.errors.report(read.unreadable)
       return { kind: "unreadable" }
     }
@@ -208,14 +207,15 @@ export class EventSteps {
     if (typeof outcome === "string") return undefined
 
     const read = outcome.item && readActiveItem(outcome.item)
+    const event = read && "event" in read ? read.event : toFailedEvent(outcome.item ?? seen)
+    this.tell?.({ what: "recovered", ...namesOf(event) })
     if (read && "unreadable" in read) {
       const aside = unreadableAttempt(outcome.item as Item, read.unreadable)
-      await this.requests.write(transitions.setAside(tableName, row.id, aside, attempt))
+      const written = await this.requests.write(transitions.setAside(tableName, row.id, aside, attempt))
+      this.tellOfFailure(isWritten(written) ? aside : attempt, event)
       this.errors.report(read.unreadable)
       return "deadLettered"
     }
-    const event = read?.event ?? toFailedEvent(seen)
-    this.tell?.({ what: "recovered", ...namesOf(event) })
     this.tellOfFailure(attempt, event)
     this.errors.attemptFailed(error, event, attempt)
     return settlementOf(attempt)

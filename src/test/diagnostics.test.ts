@@ -5,7 +5,7 @@ import { promisify } from "node:util"
 import { beforeEach, describe, expect, it } from "vitest"
 import { OUTBOX_DIAGNOSTICS_CHANNEL, type OutboxDiagnostic } from "../process/diagnostics.ts"
 import { delay, pass, useFakeClock } from "./fake-clock.fixture.ts"
-import { createOutbox, holding, item } from "./outbox.fixture.ts"
+import { createOutbox, holding, item, refused } from "./outbox.fixture.ts"
 import { createRelay, names } from "./relay.fixture.ts"
 
 useFakeClock()
@@ -106,6 +106,44 @@ describe("why an event waits, or is released", () => {
       expect.objectContaining({ what: "claimed" }),
       expect.objectContaining({ what: "released", because: "the outbox stops" }),
     ])
+  })
+})
+
+describe("a dead letter that can't be read as an event", () => {
+  const unreadable = { type: 7 }
+
+  it("where it is found by its claim", async () => {
+    const all = createOutbox({ ...holding(item("e1", unreadable)), fail: () => ({ Attributes: {} }) })
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    expect(about("e1")).toEqual([
+      expect.objectContaining({ what: "dead-lettered", eventType: "" }),
+      expect.objectContaining({ what: "not-claimed" }),
+    ])
+  })
+
+  it.each([
+    ["dead-lettered", () => ({ Attributes: {} })],
+    // Another worker came first; what the recovery wrote still counts.
+    [
+      "retried",
+      () => {
+        throw refused()
+      },
+    ],
+  ])("where it is found by recovery: %s", async (what, setAside) => {
+    const stuck = item("e1", { ...unreadable, status: "active", retryCount: 0, gsiSortKey: 1 })
+    const all = createOutbox({
+      stuck: (_, call) => ({ Items: call === 0 ? [stuck] : [] }),
+      get: () => ({ Item: stuck }),
+      recover: () => ({ Attributes: { ...stuck, status: "created", retryCount: 1 } }),
+      setAside,
+    })
+    all.start()
+    await pass()
+    await all.outbox.stop()
+    expect(whatOf(about("e1"))).toEqual(["recovered", what])
   })
 })
 
