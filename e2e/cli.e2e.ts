@@ -260,7 +260,7 @@ test("an unreachable database is an error, with its cause", async () => {
   expect(notes).toMatch(/^Error: .*ECONNREFUSED/)
 })
 
-test("the binary prints help, and ends with the exit code", async () => {
+test("the binary prints help and its version, and ends with the exit code", async () => {
   const cli = fileURLToPath(new URL("../packages/cli/src/cli.ts", import.meta.url))
   const exec = (...args: string[]) =>
     new Promise<{ code: number; stdout: string }>((resolve) => {
@@ -271,5 +271,6 @@ test("the binary prints help, and ends with the exit code", async () => {
   const help = await exec("--help")
   expect(help.code).toBe(0)
   expect(help.stdout).toContain("Exit codes: 0 done")
+  expect(await exec("--version")).toEqual({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) })
   expect((await exec("no-such-command")).code).toBe(2)
 })

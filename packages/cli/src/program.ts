@@ -1,4 +1,5 @@
 /** The command line: commands, options and help. What the commands do is in `commands.ts`. */
+import { createRequire } from "node:module"
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import {
   type DeadLetterFilter,
@@ -8,6 +9,9 @@ import {
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander"
 import * as commands from "./commands.ts"
 import { oneLine, type Terminal } from "./terminal.ts"
+
+// As deep below the manifest in `dist` as it is here.
+const { version } = createRequire(import.meta.url)("../package.json") as { version: string }
 
 interface GlobalOptions {
   table: string
@@ -63,6 +67,7 @@ function build(terminal: Terminal, end: (code: number) => void): Command {
     .description(
       "Backlog, dead letters and the table of a DynamoDB outbox. Credentials and region are those of the AWS SDK.",
     )
+    .version(version)
     .addOption(new Option("--table <name>", "the outbox table").env("OUTBOX_TABLE").default("outbox"))
     .option("--index <name>", "the status index (default: status-gsiSortKey-index)")
     .option("--endpoint <url>", "another endpoint, such as http://localhost:8000")
