@@ -15,7 +15,9 @@ const attw = join(
   "dist/index.js",
 )
 
-describe.each(Object.values(inject("tarballs")))("$name", ({ folder, path, files }) => {
+const { adapter, core, cli } = inject("tarballs")
+
+describe.each([adapter, core])("$name", ({ folder, files }) => {
   test("holds what users need, and nothing else", async () => {
     const sources = (await readdir(join(folder, "src"), { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile() && !/\.(test|fixture|conformance)\./.test(entry.name))
@@ -35,7 +37,13 @@ describe.each(Object.values(inject("tarballs")))("$name", ({ folder, path, files
       expect(files).toEqual(expect.arrayContaining(built))
     }
   })
+})
 
+test(`${cli.name} holds the command, and nothing else`, () => {
+  expect(cli.files).toEqual(["LICENSE", "README.md", "dist/cli.mjs", "package.json"])
+})
+
+describe.each([adapter, core, cli])("$name", ({ folder, path }) => {
   test("its manifest names the repository, and nothing that only the repository's own installation needs", async () => {
     const { stdout } = await run("tar", ["xzOf", path, "package/package.json"])
     const manifest = JSON.parse(stdout)

@@ -1,4 +1,4 @@
-/** Builds and packs both packages once, as they would be published, and starts a database for those who run them. */
+/** Builds and packs all packages once, as they would be published, and starts a database for those who run them. */
 import { execFile } from "node:child_process"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -23,7 +23,7 @@ export interface Tarball {
 
 declare module "vitest" {
   export interface ProvidedContext {
-    tarballs: { adapter: Tarball; core: Tarball }
+    tarballs: { adapter: Tarball; core: Tarball; cli: Tarball }
     /** The versions of the AWS SDK that the repository is developed with, and the oldest the adapter allows. */
     sdk: { newest: SdkVersions; oldest: SdkVersions }
     databaseEndpoint: string
@@ -40,7 +40,8 @@ export default async function setup(project: TestProject) {
   await run("npm", ["run", "build"], { cwd: ROOT })
   const core = await pack(join(ROOT, "packages/outbox-event-bus"), destination)
   const adapter = await pack(ROOT, destination)
-  project.provide("tarballs", { adapter, core })
+  const cli = await pack(join(ROOT, "packages/cli"), destination)
+  project.provide("tarballs", { adapter, core, cli })
 
   const { devDependencies, peerDependencies } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"))
   const versions = (of: (name: keyof SdkVersions) => string): SdkVersions => ({
